@@ -1,0 +1,44 @@
+# make lab     opens the course in JupyterLab          make test       everything CI checks
+# make notebooks  re-runs and normalises the lessons   make clean      forgets the environment
+#
+# PYTHON=python3.12 chooses the interpreter (3.11 or newer).
+# TORCH_INDEX=https://download.pytorch.org/whl/cpu takes PyTorch's own CPU build (README: "Without a GPU").
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+BIN := .venv/bin
+
+.PHONY: lab test lint unit strict notebooks clean
+
+lab: .venv/lab
+	$(BIN)/jupyter lab notebooks/10_train_a_unet.ipynb
+
+test: .venv/dev lint unit strict
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check diffusion_lesson tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: .venv/dev
+	$(BIN)/pytest tests --cov --cov-report=term
+
+strict: .venv/dev
+	$(BIN)/python tests/notebook_tool.py --check notebooks/*.ipynb
+	QUIET=1 $(BIN)/pytest -c tests/nbval.ini --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-current-env --nbval-cell-timeout 300 notebooks/
+
+notebooks: .venv/dev
+	QUIET=1 $(BIN)/python tests/notebook_tool.py notebooks/*.ipynb
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/lab .venv/dev: .venv/bin/python pyproject.toml constraints.txt
+	$(if $(TORCH_INDEX),$(BIN)/pip install --index-url $(TORCH_INDEX) -c constraints.txt torch)
+	$(BIN)/pip install -q -c constraints.txt -e '.[$(@F)]'
+	@touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,1 @@
+"""Small reference implementations behind the diffusion notebooks; one file is one idea."""

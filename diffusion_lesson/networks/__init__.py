@@ -1,0 +1,1 @@
+"""Networks: functions of (x, t) or of z that know no diffusion."""
