@@ -3,6 +3,6 @@
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Batch = Float[Tensor, "B *dims"]        # B examples of any one shape
-Steps = Int[Tensor, "B"]                # one step t for each example
-Nats = Float[Tensor, "B"]               # one number for each example, in nats
+Batch = Float[Tensor, " B *dims"]  # B examples of any one shape
+Steps = Int[Tensor, " B"]  # one step t for each example
+Nats = Float[Tensor, " B"]  # one number for each example, in nats

@@ -1,0 +1,121 @@
+"""The evidence lower bound, term by term: −ln p_θ(x_0) ≤ L_T + Σ_{t=2}^T L_{t−1} + L_0 (DDPM eq. 5)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from diffusion_lesson.process.forward import q_marginal, q_posterior
+from diffusion_lesson.process.gaussian import Gaussian, discretized_log_prob, kl
+from diffusion_lesson.process.prediction import EpsModel
+from diffusion_lesson.process.reverse import Variance, p_prior, p_step
+from diffusion_lesson.process.schedule import Schedule
+from diffusion_lesson.shapes import Batch, Nats
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What every term of the bound costs each example, in nats (summed over the picture's dimensions)."""
+
+    prior: Nats  # L_T = KL(q(x_T | x_0) ‖ p(x_T))
+    steps: Int[Tensor, " S"]  # the visited t, ascending, out of 2..T
+    denoising: Float[Tensor, " B S"]  # L_{t−1} = KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t)) at those t
+    reconstruction: Nats  # L_0 = −ln p_θ(x_0 | x_1)
+    strata: tuple[tuple[int, int], ...]  # (visited, in all): how many of each run of steps were visited
+
+    def total(self) -> Nats:
+        """L_T + Σ_t L_{t−1} + L_0: the bound on −ln p_θ(x_0), nats an example. Skipped steps are estimated."""
+        return self.prior + self.denoising_sum() + self.reconstruction
+
+    def denoising_sum(self) -> Nats:
+        """Σ_{t=2}^T L_{t−1}, nats an example: each stratum's mean times its number of steps."""
+        sums = [size * terms.mean(1) for terms, (_, size) in self._by_stratum()]
+        return torch.stack(sums, 1).sum(1) if sums else torch.zeros_like(self.prior)
+
+    def standard_error(self) -> Nats:
+        """The standard error of `total` from noise and skipped steps, nats an example: √Σ_h n_h² s_h²/m_h.
+
+        s_h² is the variance of the m_h terms visited among the n_h steps of stratum h. It takes the terms of a
+        stratum as independent draws, which overstates the error where L_{t−1} still changes inside a stratum.
+        The one draw behind L_0 is not in it. NaN for T = 2, where no stratum holds two terms.
+        """
+        variances = [size**2 * terms.var(1) / count for terms, (count, size) in self._by_stratum()]
+        return torch.stack(variances, 1).sum(1).sqrt() if variances else torch.zeros_like(self.prior)
+
+    def _by_stratum(self) -> list[tuple[Tensor, tuple[int, int]]]:
+        counts = [visited for visited, _ in self.strata]
+        return list(zip(self.denoising.split(counts, dim=1), self.strata, strict=True))
+
+
+@torch.no_grad()
+def ledger(
+    schedule: Schedule,
+    x0: Batch,
+    eps_model: EpsModel,
+    *,
+    variance: Variance = "beta",
+    decoder: Callable[[Gaussian, Batch], Nats] = discretized_log_prob,
+    steps: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Ledger:
+    """L_T, every L_{t−1} for t = 2..T, and L_0 of pictures x0 in [−1, 1] (DDPM eq. 5; lesson 08).
+
+    steps: None visits every t = 2..T. A count 2 ≤ steps < T − 1 visits that many, spread over strata of equal
+    length with two (in one of them three, if the count is odd) drawn at random from each.
+    decoder: ln p(x_0 | x_1) from p_θ(x_0 | x_1), (B,) nats. For the embedded digits it is
+    `partial(discretized_log_prob, levels=17)`.
+    Noise: one draw like x0 for each visited t, ascending from t = 1 (after the draw of the steps, if any).
+    """
+    visited, strata = _every_step(schedule.T) if steps is None else _some_steps(schedule.T, steps, generator)
+
+    def both(step: int) -> tuple[Gaussian, Gaussian]:
+        t = torch.full((len(x0),), step, device=x0.device)
+        xt = q_marginal(schedule, t, x0).sample(generator)
+        p = p_step(schedule, t, xt=xt, eps_hat=eps_model(xt, t), variance=variance)
+        return q_posterior(schedule, t, xt=xt, x0=x0), p
+
+    last = torch.full((len(x0),), schedule.T, device=x0.device)
+    reconstruction = -decoder(both(1)[1], x0)
+    terms = [kl(*both(step)) for step in visited]
+    return Ledger(
+        prior=kl(q_marginal(schedule, last, x0), p_prior(x0)),
+        steps=torch.tensor(visited, dtype=torch.int64),
+        denoising=torch.stack(terms, 1) if terms else x0.new_zeros(len(x0), 0),
+        reconstruction=reconstruction,
+        strata=strata,
+    )
+
+
+def bits_per_dim(nats: Nats, x0: Batch) -> Nats:
+    """nats / (D ln 2): bits per dimension, (B,), D the number of values in one picture of x0."""
+    return nats / (x0[0].numel() * log(2))
+
+
+def _every_step(T: int) -> tuple[list[int], tuple[tuple[int, int], ...]]:
+    """All of 2..T, in strata of two neighbours (the last may hold three, or the only one)."""
+    count = T - 1
+    sizes = [2] * (count // 2 - 1) + [2 + count % 2] if count >= 2 else [count] * count
+    return list(range(2, T + 1)), tuple((size, size) for size in sizes)
+
+
+def _some_steps(
+    T: int, steps: int, generator: torch.Generator | None
+) -> tuple[list[int], tuple[tuple[int, int], ...]]:
+    """`steps` of 2..T: strata of as equal a length as can be, two distinct steps drawn from each."""
+    if not 2 <= steps < T - 1:
+        raise ValueError(f"steps: expected None for every step, or a count from 2 to T − 2 = {T - 2}, got {steps}")
+    device = generator.device if generator is not None else "cpu"
+    visited: list[int] = []
+    strata: list[tuple[int, int]] = []
+    edges = [2 + (T - 1) * k // (steps // 2) for k in range(steps // 2 + 1)]
+    for first, end in pairwise(edges):
+        size = end - first
+        count = 3 if steps % 2 and end == edges[-1] else 2
+        drawn = torch.randperm(size, generator=generator, device=device)[:count]
+        visited += sorted((first + drawn).tolist())
+        strata.append((count, size))
+    return visited, tuple(strata)

@@ -1,0 +1,99 @@
+"""ε, x_0, v, score: four names for one prediction, since x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε ties them together."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from torch import Tensor
+
+from diffusion_lesson.process.schedule import Schedule
+from diffusion_lesson.shapes import Batch, Steps
+
+EpsModel = Callable[[Tensor, Tensor], Tensor]  # ε_θ: (x_t (B, …), t (B,)) → ε̂ like x_t
+Predicts = Literal["eps", "v", "x0"]
+
+
+def x0_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Batch:
+    """x_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t. DDPM eq. 15."""
+    s = schedule.at(t, like=xt)
+    return (xt - s.one_minus_alpha_bar.sqrt() * eps) / s.alpha_bar.sqrt()
+
+
+def eps_from_x0(schedule: Schedule, t: Steps, *, xt: Batch, x0: Batch) -> Batch:
+    """ε = (x_t − √ᾱ_t x_0) / √(1 − ᾱ_t)."""
+    s = schedule.at(t, like=xt)
+    return (xt - s.alpha_bar.sqrt() * x0) / s.one_minus_alpha_bar.sqrt()
+
+
+def v_from_x0_eps(schedule: Schedule, t: Steps, *, x0: Batch, eps: Batch) -> Batch:
+    """v = √ᾱ_t ε − √(1 − ᾱ_t) x_0: what a v-network learns. arXiv:2202.00512, appendix D."""
+    s = schedule.at(t, like=x0)
+    return s.alpha_bar.sqrt() * eps - s.one_minus_alpha_bar.sqrt() * x0
+
+
+def v_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Batch:
+    """v = (ε − √(1 − ᾱ_t) x_t) / √ᾱ_t. Where ᾱ_t is near 0 it magnifies every error of ε."""
+    s = schedule.at(t, like=xt)
+    return (eps - s.one_minus_alpha_bar.sqrt() * xt) / s.alpha_bar.sqrt()
+
+
+def eps_from_v(schedule: Schedule, t: Steps, *, xt: Batch, v: Batch) -> Batch:
+    """ε = √ᾱ_t v + √(1 − ᾱ_t) x_t."""
+    s = schedule.at(t, like=xt)
+    return s.alpha_bar.sqrt() * v + s.one_minus_alpha_bar.sqrt() * xt
+
+
+def x0_from_v(schedule: Schedule, t: Steps, *, xt: Batch, v: Batch) -> Batch:
+    """x_0 = √ᾱ_t x_t − √(1 − ᾱ_t) v."""
+    s = schedule.at(t, like=xt)
+    return s.alpha_bar.sqrt() * xt - s.one_minus_alpha_bar.sqrt() * v
+
+
+def score_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Batch:
+    """∇ ln q(x_t) = −E[ε | x_t] / √(1 − ᾱ_t). arXiv:2011.13456."""
+    return -eps / schedule.at(t, like=xt).one_minus_alpha_bar.sqrt()
+
+
+def eps_from_score(schedule: Schedule, t: Steps, *, xt: Batch, score: Batch) -> Batch:
+    """E[ε | x_t] = −√(1 − ᾱ_t) ∇ ln q(x_t)."""
+    return -schedule.at(t, like=xt).one_minus_alpha_bar.sqrt() * score
+
+
+def as_eps(
+    schedule: Schedule, model: Callable[..., Tensor], *, predicts: Predicts, labels: Tensor | None = None
+) -> EpsModel:
+    """ε_θ(x_t, t) of a network that predicts ε, v or x_0, with its class labels (B,) bound."""
+    if predicts not in ("eps", "v", "x0"):
+        raise ValueError(f"predicts: expected 'eps', 'v' or 'x0', got {predicts!r}")
+
+    def eps_model(xt: Tensor, t: Tensor) -> Tensor:
+        out = model(xt, t) if labels is None else model(xt, t, labels)
+        if predicts == "v":
+            return eps_from_v(schedule, t, xt=xt, v=out)
+        if predicts == "x0":
+            return eps_from_x0(schedule, t, xt=xt, x0=out)
+        return out
+
+    return eps_model
+
+
+def guided(conditional: EpsModel, unconditional: EpsModel, weight: float) -> EpsModel:
+    """ε̂ = ε_u + weight (ε_c − ε_u): classifier-free guidance. Weight 0 is unconditional, 1 conditional.
+
+    arXiv:2207.12598 writes weight = 1 + w.
+    """
+
+    def eps_model(xt: Tensor, t: Tensor) -> Tensor:
+        eps_u = unconditional(xt, t)
+        return eps_u + weight * (conditional(xt, t) - eps_u)
+
+    return eps_model
+
+
+def clipped(schedule: Schedule, eps_model: EpsModel) -> EpsModel:
+    """ε̂ whose x̂_0 stays in [−1, 1], where pictures live: x̂_0 is formed, cut off there, and turned back."""
+
+    def clipped_eps_model(xt: Tensor, t: Tensor) -> Tensor:
+        x0_hat = x0_from_eps(schedule, t, xt=xt, eps=eps_model(xt, t)).clamp(-1, 1)
+        return eps_from_x0(schedule, t, xt=xt, x0=x0_hat)
+
+    return clipped_eps_model

@@ -1,0 +1,117 @@
+"""The noise schedule: β_t and the tables that follow from it, for t = 1..T (index 0 is clean data)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import cos, pi
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_lesson.shapes import Batch, Steps
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the schedule says of step t, one row an example: shapes (B, 1, …, 1), ready to multiply pictures."""
+
+    beta: Tensor
+    alpha: Tensor
+    alpha_bar: Tensor
+    alpha_bar_prev: Tensor
+    one_minus_alpha_bar: Tensor
+    one_minus_alpha_bar_prev: Tensor
+    beta_tilde: Tensor
+
+
+class Schedule:
+    """β_1, …, β_T, and α_t = 1 − β_t, ᾱ_t = α_1 ⋯ α_t, β̃_t = β_t (1 − ᾱ_{t−1})/(1 − ᾱ_t) (DDPM eqs. 4, 7).
+
+    The public tables are float64 and (T+1,), so that `table[t]` is the paper's symbol: β_0 = 0, ᾱ_0 = 1.
+    """
+
+    def __init__(self, betas: Sequence[float] | Float[Tensor, " T"]) -> None:
+        beta = torch.as_tensor(betas, dtype=torch.float64).cpu()
+        if beta.ndim != 1 or len(beta) == 0 or not ((beta > 0) & (beta < 1)).all():
+            raise ValueError(f"betas: expected β_1..β_T, each between 0 and 1, got {betas}")
+        self.T = len(beta)
+        self.betas = torch.cat([torch.zeros(1, dtype=torch.float64), beta])
+        self.alphas = 1 - self.betas
+        self.alpha_bars = self.alphas.cumprod(0)
+        # 1 − ᾱ_t by the variance's own recursion. Only positive numbers are added, so nothing cancels near
+        # t = 1, and 1 − ᾱ_1 is β_1 to the last bit.
+        one_minus = [0.0]
+        for b in beta.tolist():
+            one_minus.append(b + (1 - b) * one_minus[-1])
+        self._one_minus_alpha_bars = torch.tensor(one_minus, dtype=torch.float64)
+        self._beta_tildes = torch.zeros_like(self.betas)
+        self._beta_tildes[1:] = beta * self._one_minus_alpha_bars[:-1] / self._one_minus_alpha_bars[1:]
+
+    def at(self, t: Steps, like: Batch) -> Step:
+        """All symbols of step t, 1 ≤ t ≤ T, in the dtype and on the device of `like`. ValueError outside."""
+        t = self._checked(t, like, first=1)
+        return Step(
+            beta=_rows(self.betas[t], like),
+            alpha=_rows(self.alphas[t], like),
+            alpha_bar=_rows(self.alpha_bars[t], like),
+            alpha_bar_prev=_rows(self.alpha_bars[t - 1], like),
+            one_minus_alpha_bar=_rows(self._one_minus_alpha_bars[t], like),
+            one_minus_alpha_bar_prev=_rows(self._one_minus_alpha_bars[t - 1], like),
+            beta_tilde=_rows(self._beta_tildes[t], like),
+        )
+
+    def alpha_bar_at(self, t: Steps, like: Batch) -> Tensor:
+        """ᾱ_t for 0 ≤ t ≤ T (ᾱ_0 = 1), in the dtype and on the device of `like`. ValueError outside."""
+        return _rows(self.alpha_bars[self._checked(t, like, first=0)], like)
+
+    def one_minus_alpha_bar_at(self, t: Steps, like: Batch) -> Tensor:
+        """1 − ᾱ_t for 0 ≤ t ≤ T, exact near t = 0 where the difference of two floats is not."""
+        return _rows(self._one_minus_alpha_bars[self._checked(t, like, first=0)], like)
+
+    def draw_t(self, batch: int, generator: torch.Generator | None = None) -> Steps:
+        """t ~ Uniform{1, …, T}, one for each of `batch` examples."""
+        device = generator.device if generator is not None else "cpu"
+        return torch.randint(1, self.T + 1, (batch,), generator=generator, device=device)
+
+    def down(self) -> Iterator[int]:
+        """T, T − 1, …, 1: the order in which a sampler walks."""
+        return iter(range(self.T, 0, -1))
+
+    def _checked(self, t: Steps, like: Batch, first: int) -> Tensor:
+        """t on the CPU beside the tables, once it is known to be legal: table[-1] would succeed silently."""
+        if t.shape != like.shape[:1]:
+            raise ValueError(f"t: expected one step an example, ({len(like)},), got {tuple(t.shape)}")
+        t = t.cpu()
+        if len(t) and not first <= int(t.min()) <= int(t.max()) <= self.T:
+            raise ValueError(f"t: expected steps {first}..{self.T}, got {int(t.min())}..{int(t.max())}")
+        return t
+
+
+def _rows(values: Tensor, like: Tensor) -> Tensor:
+    """(B,) float64 → (B, 1, …, 1) beside `like`. The cast comes last: casting the tables first cost 4e-4."""
+    return values.to(like.dtype).to(like.device).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
+    """β_t on a straight line from β_1 to β_T (DDPM section 4). The blog post's is (1000, 0.00085, 0.012)."""
+    return Schedule(torch.linspace(beta_1, beta_T, _steps(T), dtype=torch.float64))
+
+
+def scaled_linear(T: int = 1000, beta_1: float = 0.00085, beta_T: float = 0.012) -> Schedule:
+    """√β_t on a straight line from √β_1 to √β_T: Stable Diffusion's schedule (arXiv:2112.10752, its code)."""
+    return Schedule(torch.linspace(beta_1**0.5, beta_T**0.5, _steps(T), dtype=torch.float64) ** 2)
+
+
+def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Schedule:
+    """ᾱ_t ≈ f(t)/f(0), f(t) = cos²(π/2 · (t/T + offset)/(1 + offset)) (arXiv:2102.09672 eq. 17).
+
+    β_t = 1 − f(t)/f(t−1), capped at `beta_max`; the cap acts at the last step or steps.
+    """
+    f = [cos(pi / 2 * (t / T + offset) / (1 + offset)) ** 2 for t in range(_steps(T) + 1)]
+    return Schedule([min(1 - f[t] / f[t - 1], beta_max) for t in range(1, T + 1)])
+
+
+def _steps(T: int) -> int:
+    if T < 1:
+        raise ValueError(f"T: expected a number of steps ≥ 1, got {T}")
+    return T
