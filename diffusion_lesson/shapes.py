@@ -6,3 +6,4 @@ from torch import Tensor
 Batch = Float[Tensor, " B *dims"]  # B examples of any one shape
 Steps = Int[Tensor, " B"]  # one step t for each example
 Nats = Float[Tensor, " B"]  # one number for each example, in nats
+Rows = Float[Tensor, " B *#dims"]  # one number for each example as (B, 1, …, 1), ready to multiply its Batch

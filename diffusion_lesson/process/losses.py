@@ -9,7 +9,7 @@ from diffusion_lesson.process.forward import q_marginal
 from diffusion_lesson.process.prediction import EpsModel, v_from_x0_eps
 from diffusion_lesson.process.reverse import Variance, p_variance
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Nats, Steps
+from diffusion_lesson.shapes import Batch, Nats, Rows, Steps
 
 
 def eps_loss(schedule: Schedule, eps_model: EpsModel, x0: Batch, generator: torch.Generator | None = None) -> Nats:
@@ -55,7 +55,7 @@ def bound_loss(
     return weighted.flatten(1).sum(1)
 
 
-def bound_weight(schedule: Schedule, t: Steps, like: Batch, variance: Variance = "beta") -> Batch:
+def bound_weight(schedule: Schedule, t: Steps, like: Batch, variance: Variance = "beta") -> Rows:
     """β_t²/(2σ_t² α_t (1 − ᾱ_t)): what the bound weighs ‖ε − ε_θ‖² with, (B, 1, …, 1). DDPM eq. 12."""
     s = schedule.at(t, like)
     return s.beta**2 / (2 * p_variance(schedule, t, like, variance) * s.alpha * s.one_minus_alpha_bar)

@@ -6,7 +6,7 @@ import torch
 
 from diffusion_lesson.process.gaussian import Gaussian
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Steps
+from diffusion_lesson.shapes import Batch, Rows, Steps
 
 Variance = Literal["beta", "beta_tilde"]
 
@@ -16,7 +16,7 @@ def p_prior(like: Batch) -> Gaussian:
     return Gaussian(mean=torch.zeros_like(like), var=torch.ones_like(like))
 
 
-def p_variance(schedule: Schedule, t: Steps, like: Batch, variance: Variance) -> Batch:
+def p_variance(schedule: Schedule, t: Steps, like: Batch, variance: Variance) -> Rows:
     """σ_t² of p_θ(x_{t−1} | x_t): β_t or β̃_t (DDPM section 3.2). β̃_1 = 0 is replaced by β̃_2, as in DDPM's code.
 
     Each is the best choice for one kind of data: "beta" for x_0 ~ N(0, I), "beta_tilde" for a single point.
