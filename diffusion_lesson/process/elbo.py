@@ -43,7 +43,10 @@ class Ledger:
         stratum as independent draws, which overstates the error where L_{t−1} still changes inside a stratum.
         The one draw behind L_0 is not in it. NaN for T = 2, where no stratum holds two terms.
         """
-        variances = [size**2 * terms.var(1) / count for terms, (count, size) in self._by_stratum()]
+        variances = []
+        for terms, (count, size) in self._by_stratum():
+            square = (terms - terms.mean(1, keepdim=True)) ** 2
+            variances.append(size**2 * square.sum(1) / (count - 1) / count)
         return torch.stack(variances, 1).sum(1).sqrt() if variances else torch.zeros_like(self.prior)
 
     def _by_stratum(self) -> list[tuple[Tensor, tuple[int, int]]]:
