@@ -52,17 +52,17 @@ def ddim(
         raise ValueError(f"steps: expected 1..{schedule.T} (the schedule's T), got {steps}")
     if not 0 <= eta <= 1:
         raise ValueError(f"eta: expected 0 (no noise) to 1 (DDPM's), got {eta}")
-    x = xT
+    x, wide = xT, xT.cpu().double()
     times = [round(schedule.T * k / steps) for k in range(steps, -1, -1)]
     for step, next_step in pairwise(times):
         t, s = (torch.full((len(x),), n, device=x.device) for n in (step, next_step))
         eps = eps_model(x, t)
         x0_hat = x0_from_eps(schedule, t, xt=x, eps=eps)
-        one_minus_t = schedule.one_minus_alpha_bar_at(t, like=x)
-        one_minus_s = schedule.one_minus_alpha_bar_at(s, like=x)
-        ratio = schedule.alpha_bar_at(t, like=x) / schedule.alpha_bar_at(s, like=x)
-        var = eta**2 * one_minus_s / one_minus_t * (1 - ratio)
-        x = schedule.alpha_bar_at(s, like=x).sqrt() * x0_hat + (one_minus_s - var).sqrt() * eps
+        # The coefficients are differences of near numbers: formed in float64, cast last.
+        one_minus_t, one_minus_s = (schedule.one_minus_alpha_bar_at(n, like=wide) for n in (t, s))
+        alpha_bar_t, alpha_bar_s = (schedule.alpha_bar_at(n, like=wide) for n in (t, s))
+        var = eta**2 * one_minus_s / one_minus_t * (1 - alpha_bar_t / alpha_bar_s)
+        x = alpha_bar_s.sqrt().to(x) * x0_hat + (one_minus_s - var).sqrt().to(x) * eps
         if eta > 0 and next_step > 0:
-            x = x + var.sqrt() * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+            x = x + var.sqrt().to(x) * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
         yield x
