@@ -1,0 +1,54 @@
+"""A small classifier whose last features measure how alike two sets of pictures are."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from diffusion_lesson.shapes import Batch
+
+
+def _conv(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, padding=1), nn.BatchNorm2d(channels_out), nn.ReLU()
+    )
+
+
+class DigitsClassifier(nn.Module):
+    """8×8 digits → 32 features → 10 logits: conv 1→32→64, pool, conv 64→64, linear 1024→32, ReLU, linear.
+
+    3×3 convolutions, each with BatchNorm and ReLU. One pool only: two would leave 256 numbers, not 1024.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(_conv(1, 32), _conv(32, 64), nn.MaxPool2d(2), _conv(64, 64))
+        self.to_features = nn.Linear(1024, 32)
+        self.to_logits = nn.Linear(32, 10)
+
+    def features(self, x: Batch) -> Tensor:
+        """(B, 1, 8, 8) in [−1, 1] → (B, 32), each ≥ 0."""
+        return F.relu(self.to_features(self.convolutions(x).flatten(1)))
+
+    def forward(self, x: Batch) -> Tensor:
+        """(B, 1, 8, 8) in [−1, 1] → (B, 10) logits."""
+        return self.to_logits(self.features(x))
+
+
+def train_classifier(
+    classifier: nn.Module, x: Batch, labels: Tensor, *, epochs: int, batch_size: int, lr: float, seed: int
+) -> None:
+    """Minimise the cross-entropy on (x, labels) with AdamW and a one-cycle rate; leaves it in eval mode."""
+    generator = torch.Generator().manual_seed(seed)
+    steps = epochs * (len(x) // batch_size)
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=lr)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=steps + 1)
+    classifier.train()
+    for _ in range(epochs):
+        order = torch.randperm(len(x), generator=generator)
+        for batch in order[: len(x) // batch_size * batch_size].split(batch_size):
+            loss = F.cross_entropy(classifier(x[batch]), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rate.step()
+    classifier.eval()
