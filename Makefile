@@ -8,12 +8,12 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 
-.PHONY: lab test lint unit strict notebooks clean
+.PHONY: lab test lint unit strict browser notebooks clean
 
 lab: .venv/lab
 	$(BIN)/jupyter lab notebooks/10_train_a_unet.ipynb
 
-test: .venv/dev lint unit strict
+test: .venv/dev lint unit strict browser
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -22,11 +22,14 @@ lint: .venv/dev
 	$(BIN)/lint-imports
 
 unit: .venv/dev
-	$(BIN)/pytest tests --cov --cov-report=term
+	$(BIN)/pytest tests --ignore=tests/browser --cov --cov-report=term
 
 strict: .venv/dev
 	$(BIN)/python tests/notebook_tool.py --check notebooks/*.ipynb
 	QUIET=1 $(BIN)/pytest -c tests/nbval.ini --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-current-env --nbval-cell-timeout 300 notebooks/
+
+browser: .venv/dev
+	$(BIN)/pytest tests/browser
 
 notebooks: .venv/dev
 	QUIET=1 $(BIN)/python tests/notebook_tool.py notebooks/*.ipynb
@@ -41,4 +44,4 @@ notebooks: .venv/dev
 	@touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-classic
