@@ -1,0 +1,337 @@
+"""Pictures to learn from: the digits inside scikit-learn, MNIST, CIFAR-10, and any folder of pictures.
+
+The only module that downloads. MNIST and CIFAR-10 are fetched once, to the user's cache folder or to the folder
+that the environment variable DIFFUSION_LESSON_DATA names (as `mnist/*.gz` and `cifar10/cifar-10-binary.tar.gz`).
+"""
+
+import gzip
+import os
+import struct
+import tarfile
+import time
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64, UInt8
+from torch import Tensor
+
+_MIRRORS = {
+    "mnist": (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    "cifar10": (
+        "https://www.cs.toronto.edu/~kriz/",
+        "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/",
+    ),
+}
+_CHECKSUMS = {
+    "mnist/train-images-idx3-ubyte.gz": "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "mnist/train-labels-idx1-ubyte.gz": "sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "mnist/t10k-images-idx3-ubyte.gz": "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "mnist/t10k-labels-idx1-ubyte.gz": "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    "cifar10/cifar-10-binary.tar.gz": "md5:c32a1d4ab5d03f1284b67883e8d87530",  # the one its authors publish
+}
+_ROUNDS = 2  # times that every mirror is tried
+_RENEW = "Delete it, and the next call downloads it again."
+_DIGITS = tuple("0123456789")
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+@dataclass(frozen=True, eq=False)  # eq: tensors have no single truth value
+class ImageSet:
+    """N pictures of C channels, H × W pixels with values 0..levels-1; picture i shows names[labels[i]].
+
+    Raises ValueError where these do not fit together, or where there is no picture.
+    """
+
+    images: UInt8[Tensor, "N C H W"]
+    labels: Int64[Tensor, " N"]
+    names: tuple[str, ...]
+    levels: int
+
+    def __post_init__(self) -> None:
+        """Hold the fields against one another."""
+        images, labels = self.images, self.labels
+        if images.dtype != torch.uint8 or images.ndim != 4 or 0 in images.shape:
+            raise ValueError(f"images: got {_kind(images)}; expected uint8 (N, C, H, W), none of them 0")
+        if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+            raise ValueError(f"labels: got {_kind(labels)}; expected int64 ({len(images)},), one for each picture")
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= len(self.names):
+            raise ValueError(f"labels: got {low}..{high}; expected 0..{len(self.names) - 1}, places in names")
+        _check_values(images, self.levels)
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        """One line for a notebook, not all the pixels."""
+        count, *shape = self.images.shape
+        size = " × ".join(map(str, shape))
+        return f"ImageSet({count:,} pictures, {size}, {self.levels} levels, {len(self.names)} names)"
+
+
+def to_signed(images: UInt8[Tensor, "*dims"], levels: int = 256) -> Float32[Tensor, "*dims"]:
+    """2·images/(levels-1) - 1: the pixel values 0..levels-1, spread evenly over [-1, 1]."""
+    if images.dtype != torch.uint8:
+        raise ValueError(f"images: got {_kind(images)}; expected uint8, pixel values not scaled yet")
+    _check_values(images, levels)
+    return 2 * images.float() / (levels - 1) - 1
+
+
+def to_uint8(x: Float[Tensor, "*dims"], levels: int = 256) -> UInt8[Tensor, "*dims"]:
+    """(x + 1)(levels-1)/2, the inverse of `to_signed`, rounded, and clamped to 0..levels-1."""
+    _check_levels(levels)
+    if x.isnan().any():
+        raise ValueError(f"x: got NaN in {int(x.isnan().sum())} of {x.numel()} places; expected numbers")
+    return ((x.float() + 1) * (levels - 1) / 2).round().clamp(0, levels - 1).to(torch.uint8)
+
+
+def digits(split: str = "train") -> ImageSet:
+    """The 8×8 digits inside scikit-learn: 1,437 to train on or 360 to test, values 0..16. No network."""
+    _check_split(split)
+    from sklearn.datasets import load_digits  # here, because importing it takes a second
+
+    data = load_digits()
+    # RandomState's stream is frozen for good (NEP 19), so this split is the same everywhere.
+    order = np.random.RandomState(0).permutation(1797)
+    chosen = order[:1437] if split == "train" else order[1437:]
+    images = torch.from_numpy(data.images[chosen].astype(np.uint8))[:, None]
+    return ImageSet(images, torch.from_numpy(data.target[chosen].astype(np.int64)), _DIGITS, levels=17)
+
+
+def photographs() -> ImageSet:
+    """The two photographs inside scikit-learn, 3×427×640: material for the forward process. No network.
+
+    Their names are title, author and licence (CC BY 2.0): show them beside the pictures.
+    """
+    from sklearn.datasets import load_sample_images
+
+    data = load_sample_images()
+    pictures = {Path(name).name: pixels for name, pixels in zip(data.filenames, data.images, strict=True)}
+    images = torch.from_numpy(np.stack([pictures["china.jpg"], pictures["flower.jpg"]])).permute(0, 3, 1, 2)
+    names = (
+        "Pagoda in China, by danielbuechele (flickr.com/photos/danielbuechele/6061409035), CC BY 2.0",
+        # scikit-learn's README names danielbuechele here too, but its links lead to vultilion.
+        "Dahlia, by vultilion (flickr.com/photos/vultilion/6056698931), CC BY 2.0",
+    )
+    return ImageSet(images.contiguous(), torch.arange(2), names, levels=256)
+
+
+def mnist(split: str = "train") -> ImageSet:
+    """MNIST's 28×28 grey digits, 60,000 to train on or 10,000 to test; 10 MB or 2 MB downloaded on first use.
+
+    Raises OSError where the files can't be had, and ValueError where a file is not the official one.
+    """
+    _check_split(split)
+    part = "train" if split == "train" else "t10k"
+    images = _idx(_fetch(f"mnist/{part}-images-idx3-ubyte.gz"), dimensions=3)
+    labels = _idx(_fetch(f"mnist/{part}-labels-idx1-ubyte.gz"), dimensions=1)
+    return ImageSet(torch.from_numpy(images)[:, None], torch.from_numpy(labels).long(), _DIGITS, levels=256)
+
+
+def cifar10(split: str = "train") -> ImageSet:
+    """CIFAR-10's 32×32 colour pictures, 50,000 to train on or 10,000 to test; 170 MB downloaded on first use.
+
+    Raises OSError where the archive can't be had, and ValueError where it is not the official one.
+    """
+    _check_split(split)
+    path = _fetch("cifar10/cifar-10-binary.tar.gz")
+    batches = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
+    names, *records = _members(path, ["batches.meta.txt", *batches])
+    raw = b"".join(records)
+    if len(raw) % 3073:
+        raise ValueError(f"{path}: {len(raw)} bytes of pictures are not whole records of 3073. {_RENEW}")
+    # A record is one label and 3072 pixel values: all red ones row by row, then green, then blue.
+    table = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
+    images = torch.from_numpy(table[:, 1:].reshape(-1, 3, 32, 32).copy())
+    labels = torch.from_numpy(table[:, 0].astype(np.int64))
+    return ImageSet(images, labels, tuple(names.decode("ascii").split()), levels=256)
+
+
+def image_folder(path: str | os.PathLike[str], size: int) -> ImageSet:
+    """Every JPEG, PNG and WebP picture under a folder: its central square, resized to size × size pixels.
+
+    Labels are the names of the folder's subfolders; a picture straight in the folder has the folder's own name.
+    The order is that of the sorted paths. Hidden and other files are passed over. Alpha is laid on white. The
+    result is grey (C = 1) if every picture is stored as grey, otherwise colour (C = 3).
+
+    Raises ValueError for a size that is not a positive integer, a folder without pictures, and a picture that
+    can't be read or is so large that Pillow takes it for a decompression bomb; FileNotFoundError for no folder.
+    """
+    from PIL import Image
+
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise ValueError(f"size: got {size!r}; expected a positive integer, the pixels along one side")
+    root = Path(path)
+    if not root.is_dir():
+        raise FileNotFoundError(f"path: got {str(root)!r}, which is not a folder; expected a folder of pictures")
+    pictures = (file for file in root.rglob("*") if file.suffix.lower() in _SUFFIXES and not file.is_dir())
+    found = (file.relative_to(root).parts for file in pictures)
+    files = sorted(parts for parts in found if not any(part.startswith(".") for part in parts))
+    if not files:
+        kinds = ", ".join(_SUFFIXES)
+        raise ValueError(f"path: got {str(root)!r}, which holds no picture; expected {kinds} files in it")
+
+    arrays = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for parts in files:
+            file = root.joinpath(*parts)
+            try:
+                arrays.append(_picture(file, size))
+            except Exception as error:  # each decoder has its own: OSError, SyntaxError, struct.error, …
+                message = f"{file}: can't be read as a picture ({error}). Repair, shrink or remove it"
+                raise ValueError(message) from error
+    channels = max(len(array) for array in arrays)
+    images = np.empty((len(arrays), channels, size, size), np.uint8)
+    for image, array in zip(images, arrays, strict=True):
+        image[:] = array  # a grey one among colours is copied to all three
+
+    own = root.resolve().name
+    folders = [parts[0] if len(parts) > 1 else own for parts in files]
+    names = tuple(sorted(set(folders)))
+    index = {name: i for i, name in enumerate(names)}
+    labels = torch.tensor([index[folder] for folder in folders])
+    return ImageSet(torch.from_numpy(images), labels, names, levels=256)
+
+
+def _kind(x: Tensor) -> str:
+    """What came, for a message: "float32 (2, 3)"."""
+    return f"{str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}"
+
+
+def _check_split(split: str) -> None:
+    if split not in ("train", "test"):
+        raise ValueError(f'split: got {split!r}; expected "train" or "test"')
+
+
+def _check_levels(levels: int) -> None:
+    if levels not in range(2, 257):
+        raise ValueError(f"levels: got {levels!r}; expected 2..256, how many values a pixel can have")
+
+
+def _check_values(images: Tensor, levels: int) -> None:
+    _check_levels(levels)
+    highest = int(images.max()) if images.numel() else 0  # int: beside a uint8 tensor 256 would wrap to 0
+    if highest >= levels:
+        raise ValueError(f"images: got the value {highest}; expected 0..{levels - 1}, as levels is {levels}")
+
+
+def _fetch(file: str) -> Path:
+    """Where an official file such as "mnist/train-labels-idx1-ubyte.gz" lies, downloaded if it was not there.
+
+    pooch writes under a temporary name in the same folder and renames when the checksum is right, so whatever
+    happens meanwhile there is the whole official file under this name, or none.
+    """
+    import pooch
+
+    root = Path(os.environ.get("DIFFUSION_LESSON_DATA") or pooch.os_cache("diffusion-lesson")).expanduser()
+    path, checksum = root / file, _CHECKSUMS[file]
+    if path.exists():
+        algorithm, expected = checksum.split(":")
+        came = pooch.file_hash(str(path), alg=algorithm)
+        if came != expected:  # perhaps someone's own file: not ours to overwrite
+            raise ValueError(f"{path}: its {algorithm} is {came}; expected {expected}. {_RENEW}")
+        return path
+
+    failures = {}
+    for attempt in range(_ROUNDS):
+        time.sleep(attempt)
+        for mirror in _MIRRORS[path.parent.name]:
+            url = mirror + path.name
+            try:
+                pooch.retrieve(url, checksum, fname=path.name, path=path.parent, downloader=_download)
+                return path
+            except (OSError, ValueError) as error:  # a failed connection, a wrong checksum
+                failures[url] = str(error)
+    reasons = "\n".join(f"  {url}: {error}" for url, error in failures.items())
+    raise OSError(
+        f"{path}: not there, and could not be downloaded:\n{reasons}\nConnect to the network and call again, or "
+        "put the file there yourself. The variable DIFFUSION_LESSON_DATA names another folder to look in."
+    )
+
+
+def _download(url: str, file: str, pooch: object) -> None:
+    """Write what lies at `url` into `file`, which pooch chooses, with a bar that goes when it is done.
+
+    pooch's own downloader would leave the connection to a failing server open, and can't name the file.
+    """
+    import requests
+    from tqdm import tqdm
+
+    # identity: the files are packed already, and what a server packs once more would be unpacked all the way
+    kept = {"Accept-Encoding": "identity"}
+    with requests.get(url, stream=True, timeout=30, headers=kept) as response, open(file, "wb") as out:
+        response.raise_for_status()
+        total = int(response.headers.get("Content-Length", 0)) or None
+        with tqdm(desc=url.rpartition("/")[2], total=total, unit="B", unit_scale=True, leave=False) as bar:
+            for chunk in response.iter_content(2**16):
+                out.write(chunk)
+                bar.update(len(chunk))
+
+
+def _idx(path: Path, dimensions: int) -> np.ndarray:
+    """The array of unsigned bytes in a gzipped IDX file: magic 0x0800 + dimensions, the sizes, the values."""
+    header = struct.Struct(f">{1 + dimensions}I")
+    try:
+        raw = gzip.decompress(path.read_bytes())
+        magic, *shape = header.unpack_from(raw)
+    except (gzip.BadGzipFile, EOFError, zlib.error, struct.error) as error:
+        raise ValueError(f"{path}: not a whole gzipped IDX file ({error}). {_RENEW}") from error
+    expected = 0x0800 + dimensions
+    if magic != expected:
+        raise ValueError(f"{path}: its magic number is {magic:#06x}; expected {expected:#06x}. {_RENEW}")
+    values = np.frombuffer(
+        bytearray(raw[header.size :]), np.uint8
+    )  # bytearray: torch wants memory it can write to
+    if values.size != np.prod(shape):
+        raise ValueError(f"{path}: holds {values.size} values; its header promises {shape}. {_RENEW}")
+    return values.reshape(shape)
+
+
+def _members(path: Path, names: list[str]) -> list[bytes]:
+    """The contents of the named files in a gzipped tar, read in one pass and never unpacked to the disk."""
+    found = {}
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                name = PurePosixPath(member.name).name
+                content = archive.extractfile(member) if name in names else None
+                if content is not None:
+                    found[name] = content.read()
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: not a whole .tar.gz archive ({error}). {_RENEW}") from error
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ValueError(f"{path}: lacks {', '.join(missing)}. {_RENEW}")
+    return [found[name] for name in names]
+
+
+def _picture(file: Path, size: int) -> np.ndarray:
+    """The central square of one picture, upright: (1, size, size) if stored as grey, (3, size, size) if not."""
+    from PIL import Image, ImageOps
+
+    # formats: for some others, whatever the file's name says, Pillow would start another program
+    with Image.open(file, formats=("JPEG", "PNG", "WEBP")) as stored:
+        stored.draft(None, (2 * size, 2 * size))  # a large JPEG decodes fast at 1/2, 1/4 or 1/8, never below this
+        image = ImageOps.exif_transpose(stored)
+    if image.mode == "I;16":  # Pillow's own conversion would clip 0..65535 at 255
+        image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+    grey = image.mode in ("1", "L", "LA")
+    if image.has_transparency_data:
+        image = image.convert("LA" if grey else "RGBA")
+        white = Image.new("L" if grey else "RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        image = white
+    image = image.convert("L" if grey else "RGB")
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
+    return np.asarray(square).reshape(size, size, -1).transpose(2, 0, 1)
