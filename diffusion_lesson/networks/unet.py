@@ -1,13 +1,14 @@
 """The U-Net: a noisy picture and its step go in, a picture-shaped prediction comes out.
 
-    x_t (B, C, H, W)                                                  prediction (B, C, H, W)
-      └─ stem ── block ───────────────── skip ───────────────────────── block ── head ─┘
-                   └ shrink ── block ─── skip ─── block ── enlarge ┘
-                                 └─── middle block ───┘
-    t (B,) ─ waves ─ MLP ─┐
-    labels (B,) ─ table ──┴→ told to every block
+x_t (B, C, H, W)                                                  prediction (B, C, H, W)
+  └─ stem ── block ───────────────── skip ───────────────────────── block ── head ─┘
+               └ shrink ── block ─── skip ─── block ── enlarge ┘
+                             └─── middle block ───┘
+t (B,) ─ waves ─ MLP ─┐
+labels (B,) ─ table ──┴→ told to every block
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from math import log
 
@@ -81,7 +82,7 @@ class UNet(nn.Module):
     channels wide; each level after the first halves height and width. patch: space-to-depth, so that the
     first level works on patch × patch pixels at once (2 makes 28×28 affordable on a CPU). classes: > 0 for
     labels 0..classes−1, and `classes` itself for "no label". attention: self-attention in the middle.
-    Height and width must be multiples of patch · 2^(levels − 1).
+    Height and width must be multiples of patch · 2^(levels − 1), and width and every width · mult of 8 (or 4).
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class UNet(nn.Module):
         channels_in: int,
         width: int,
         *,
-        mults: tuple[int, ...] = (1, 2),
+        mults: Sequence[int] = (1, 2),
         patch: int = 1,
         classes: int = 0,
         attention: bool = False,
@@ -100,6 +101,8 @@ class UNet(nn.Module):
             "patch": patch, "classes": classes, "attention": attention,
         }  # fmt: skip
         widths = [width * m for m in mults]
+        if any(w != 4 and (w < 8 or w % 8) for w in (width, *widths)):
+            raise ValueError(f"width: expected 4 or multiples of 8 at every level, got {widths}")
         self.width, self.classes = width, classes
         self.multiple = patch * 2 ** (len(widths) - 1)
         embedding = 4 * width
@@ -107,15 +110,15 @@ class UNet(nn.Module):
         self.label = nn.Embedding(classes + 1, embedding) if classes else None
 
         self.to_patches, self.to_pixels = nn.PixelUnshuffle(patch), nn.PixelShuffle(patch)
-        self.stem = nn.Conv2d(channels_in * patch**2, width, 3, padding=1)
+        self.stem = nn.Conv2d(channels_in * patch**2, widths[0], 3, padding=1)
         self.down = nn.ModuleList(Block(c, c, embedding) for c in widths)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
         self.middle = Block(widths[-1], widths[-1], embedding)
         self.attention = Attention(widths[-1]) if attention else nn.Identity()
         self.enlarge = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in pairwise(widths))
         self.up = nn.ModuleList(Block(2 * c, c, embedding) for c in widths)
-        self.norm = _norm(width)
-        self.head = nn.Conv2d(width, channels_in * patch**2, 3, padding=1)
+        self.norm = _norm(widths[0])
+        self.head = nn.Conv2d(widths[0], channels_in * patch**2, 3, padding=1)
         nn.init.zeros_(self.head.weight)
 
     def forward(self, x: Batch, t: Steps, labels: Steps | None = None) -> Batch:
@@ -140,6 +143,9 @@ class UNet(nn.Module):
                 f"x: expected (B, {self.config['channels_in']}, H, W), H and W multiples of {self.multiple}, "
                 f"got {tuple(x.shape)}"
             )
+        for name, numbers in (("t", t), ("labels", labels)):
+            if numbers is not None and numbers.shape != x.shape[:1]:
+                raise ValueError(f"{name}: expected one for each of {len(x)} pictures, got {tuple(numbers.shape)}")
         e = self.time(time_features(t.to(x.device), self.width).to(x.dtype))
         if self.label is None:
             if labels is not None:
@@ -147,4 +153,6 @@ class UNet(nn.Module):
             return F.silu(e)
         if labels is None:
             labels = torch.full_like(t, self.classes)
+        elif len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= self.classes:
+            raise ValueError(f"labels: expected 0..{self.classes}, got {int(labels.min())}..{int(labels.max())}")
         return F.silu(e + self.label(labels.to(x.device)))
