@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from math import cos, isfinite, pi
+from math import cos, inf, isfinite, pi
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from diffusion_lesson.process.losses import eps_loss, v_loss, x0_loss
@@ -69,7 +70,7 @@ def train(
     classes: int = getattr(model, "classes", 0)
     if labels is not None and classes == 0:
         raise ValueError("labels: this network has no classes; make it with classes=…, or give no labels")
-    _check(images, labels, steps=steps, batch_size=batch_size, drop_labels=drop_labels, ema=ema)
+    _check(images, labels, classes, steps=steps, batch_size=batch_size, lr=lr, drop_labels=drop_labels, ema=ema)
     model.to(device).train()
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
@@ -77,12 +78,12 @@ def train(
     settings = {
         "steps": steps, "batch_size": batch_size, "lr": lr, "ema": ema, "seed": seed, "predicts": predicts,
         "drop_labels": drop_labels, "images": _digest(images, labels), "betas": _digest(schedule.betas),
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "network": _layout(model),
     }  # fmt: skip
     state = _State(model, averaged, optimizer, generator)
     folder = Path(checkpoint) if checkpoint is not None else None
     first, loss_now = _resume(folder, state, settings) if folder is not None else (0, float("nan"))
-    begun = time.monotonic()
+    begun = time.perf_counter()  # monotonic() may stand still for a whole step on Windows
     if first == steps:
         yield Progress(steps, loss_now, 0.0, averaged)
 
@@ -98,25 +99,28 @@ def train(
             net = partial(model, labels=torch.where(dropped, classes, y))
         loss = LOSSES[predicts](schedule, net, x0, generator).mean()
         loss_now = loss.item()
-        if not isfinite(loss_now):
-            raise FloatingPointError(
-                f"lr: the loss became {loss_now} at step {step}; a rate below {lr:g} may help"
-            )
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
+        if not (isfinite(loss_now) and isfinite(norm)):  # before the step, so that the weights stay finite
+            raise FloatingPointError(
+                f"lr: at step {step} the loss is {loss_now:g}, its gradient's norm {norm:g}; "
+                f"a rate below {lr:g} may help"
+            )
         optimizer.step()
         _average(averaged, model, keep=min(ema, step / (step + 9)))
         if folder is not None and (step % checkpoint_every == 0 or step == steps):
             _save(folder, state, {"step": step, "loss": loss_now, "settings": settings})
-        yield Progress(step, loss_now, (step - first) * batch_size / (time.monotonic() - begun), averaged)
+        yield Progress(step, loss_now, (step - first) * batch_size / (time.perf_counter() - begun), averaged)
 
 
 @torch.no_grad()
 def _average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
-    """averaged ← keep · averaged + (1 − keep) · model."""
+    """averaged ← keep · averaged + (1 − keep) · model; buffers (BatchNorm's are averages already) are copied."""
     for ours, theirs in zip(averaged.parameters(), model.parameters(), strict=True):
         ours.lerp_(theirs, 1 - keep)
+    for buffer, latest in zip(averaged.buffers(), model.buffers(), strict=True):
+        buffer.copy_(latest)
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ class _State:
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in parts["optimizer"].items():
             index, _, key = name.partition("/")
-            moments.setdefault(int(index), {})[key] = value
+            moments.setdefault(int(index), {})[key] = value.clone()  # or it would live in the mapped file
         self.model.load_state_dict(parts["model"])
         self.averaged.load_state_dict(parts["averaged"])
         groups = self.optimizer.state_dict()["param_groups"]
@@ -160,7 +164,7 @@ def _save(folder: Path, state: _State, note: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = f"step-{note['step']:08d}.safetensors"
-    replace_file(folder / name, lambda path: save_file(state.tensors(), path))
+    replace_file(folder / name, lambda path: path.write_bytes(save(state.tensors())))
     text = json.dumps(note | {"tensors": name}, indent=1)
     replace_file(folder / "checkpoint.json", lambda path: path.write_text(text, "utf-8"))
     for old in folder.glob("step-*"):
@@ -181,15 +185,27 @@ def _resume(folder: Path, state: _State, settings: dict[str, Any]) -> tuple[int,
     """Load the folder's checkpoint into `state`, if it holds one: (steps done, the last loss)."""
     if not (folder / "checkpoint.json").exists():
         return 0, float("nan")
-    note = json.loads((folder / "checkpoint.json").read_text("utf-8"))
-    changed = [f"{k} was {v!r}, is {settings[k]!r}" for k, v in note["settings"].items() if settings.get(k) != v]
+    try:
+        note = json.loads((folder / "checkpoint.json").read_text("utf-8"))
+        written, step, loss = note["settings"], note["step"], note["loss"]
+        tensors = load_file(folder / note["tensors"])
+    except (ValueError, KeyError, TypeError, FileNotFoundError, SafetensorError) as error:
+        raise ValueError(f"checkpoint: {folder} holds a damaged one ({error}); delete it to begin anew") from error
+    changed = [f"{k} was {written.get(k)!r}, is {v!r}" for k, v in settings.items() if written.get(k) != v]
     if changed:
         raise ValueError(
             f"checkpoint: {folder} was written with other settings ({'; '.join(changed)}); "
             "use the same ones, or another folder to begin anew"
         )
-    state.load(load_file(folder / note["tensors"]))
-    return note["step"], note["loss"]
+    state.load(tensors)
+    return step, loss
+
+
+def _layout(model: nn.Module) -> str:
+    """How many numbers the network has, and a short hash of their names and shapes."""
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    count = sum(p.numel() for p in model.parameters())
+    return f"{count} parameters, {hashlib.sha256(str(shapes).encode()).hexdigest()[:8]}"
 
 
 def _digest(*tensors: Tensor | None) -> str:
@@ -197,24 +213,34 @@ def _digest(*tensors: Tensor | None) -> str:
     h = hashlib.sha256()
     for tensor in tensors:
         if tensor is not None:
-            h.update(str(tuple(tensor.shape)).encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+            h.update(str(tuple(tensor.shape)).encode())
+            h.update(tensor.detach().cpu().reshape(-1).numpy().data)
     return h.hexdigest()[:16]
 
 
 def _check(
-    images: Tensor, labels: Tensor | None, *, steps: int, batch_size: int, drop_labels: float, ema: float
+    images: Tensor, labels: Tensor | None, classes: int, *, steps: int, batch_size: int, lr: float, **shares: float
 ) -> None:
     """Refuse what would train quietly on nonsense."""
+    if len(images) == 0:
+        raise ValueError("images: expected at least one, got none")
     if images.min() < -1 or images.max() > 1 or images.isnan().any():
         raise ValueError(
             f"images: expected values in [-1, 1] (to_signed makes them), "
             f"got {images.min().item():g} to {images.max().item():g}"
         )
-    if labels is not None and len(labels) != len(images):
-        raise ValueError(f"labels: expected one for each of {len(images)} images, got {len(labels)}")
+    if labels is not None and (labels.shape != images.shape[:1] or labels.is_floating_point()):
+        raise ValueError(
+            f"labels: expected one integer for each of {len(images)} images, "
+            f"got {str(labels.dtype).removeprefix('torch.')} {tuple(labels.shape)}"
+        )
+    if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(f"labels: expected 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")
+    if not 0 < lr < inf:
+        raise ValueError(f"lr: expected a finite rate above 0, got {lr}")
     for name, count in (("steps", steps), ("batch_size", batch_size)):
         if count < 1:
             raise ValueError(f"{name}: expected 1 or more, got {count}")
-    for name, share in (("drop_labels", drop_labels), ("ema", ema)):
+    for name, share in shares.items():
         if not 0 <= share <= 1:
             raise ValueError(f"{name}: expected 0 to 1, got {share}")
