@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from diffusion_lesson.learning.training import replace_file
@@ -79,12 +80,16 @@ def read(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn.Modul
         raise ValueError(f"path: {tensors} is not the file its card names by SHA-256; fetch or train it again")
     if card.network not in NETWORKS:
         raise ValueError(f"network: expected one of {', '.join(NETWORKS)}, got {card.network!r} in {note}")
-    model = NETWORKS[card.network](**card.config)
+    try:
+        schedule = card.make_schedule()
+        model = NETWORKS[card.network](**card.config)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"path: {note} is not a card of weights ({error}); fetch or train them again") from error
     try:
         model.load_state_dict(load_file(tensors))  # half precision on disk becomes single here
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(f"path: {tensors} does not hold the network its card describes: {error}") from error
-    return model.to(device).eval(), card.make_schedule(), card
+    return model.to(device).eval(), schedule, card
 
 
 def save(path: str | Path, model: nn.Module, card: Card) -> Card:
@@ -92,7 +97,7 @@ def save(path: str | Path, model: nn.Module, card: Card) -> Card:
     tensors, note = _files(Path(path))
     tensors.parent.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    replace_file(tensors, lambda file: save_file(state, file))
+    replace_file(tensors, lambda file: file.write_bytes(to_bytes(state)))
     card = replace(card, sha256=_sha256(tensors))
     text = json.dumps(asdict(card), indent=1, ensure_ascii=False) + "\n"
     replace_file(note, lambda file: file.write_text(text, "utf-8"))
