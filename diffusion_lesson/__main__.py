@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(arguments: argparse.Namespace) -> None:
     """Train a U-Net to predict ε, resume where a checkpoint is found, and leave weights, card and a grid."""
+    out = arguments.out or Path("runs", Path(arguments.dataset).resolve().name)
     made = DATA_SETS.get(arguments.dataset)
     images = made("train") if made else data.image_folder(arguments.dataset, arguments.size)
     x = data.to_signed(images.images, images.levels)
@@ -51,19 +52,18 @@ def train(arguments: argparse.Namespace) -> None:
         "steps": arguments.steps, "batch_size": arguments.batch_size, "lr": arguments.lr, "seed": arguments.seed,
     }  # fmt: skip
     card = weights.Card(
-        name=arguments.out.name, network="UNet", config=config, schedule=setup["schedule"], predicts="eps",
+        name=out.name, network="UNet", config=config, schedule=setup["schedule"], predicts="eps",
         size=x.shape[-1], levels=images.levels, data=f"{arguments.dataset}, {len(x)} pictures", recipe=recipe,
     )  # fmt: skip
     torch.manual_seed(arguments.seed)
     model, schedule = UNet(**config), card.make_schedule()
     assert schedule is not None
-    checkpoint = arguments.out / "checkpoint"
-    loop = training.train(model, x, schedule, **recipe, device=arguments.device, checkpoint=checkpoint)
+    loop = training.train(model, x, schedule, **recipe, device=arguments.device, checkpoint=out / "checkpoint")
     progress = _last(track(loop, total=arguments.steps, note=lambda p: f"loss {p.loss:.3f}"))
-    weights.save(arguments.out / "model", progress.averaged, card)
+    weights.save(out / "model", progress.averaged, card)
     pictures = draw(progress.averaged, schedule, card, count=64, steps=50, seed=arguments.seed)
-    write_grid(arguments.out / "samples.png", pictures, card.levels)
-    print(f"loss {progress.loss:.3f} after {progress.step} steps; weights and samples.png are in {arguments.out}")
+    write_grid(out / "samples.png", pictures, card.levels)
+    print(f"loss {progress.loss:.3f} after {progress.step} steps; weights and samples.png are in {out}")
 
 
 def sample(arguments: argparse.Namespace) -> None:
@@ -127,8 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     t.add_argument("--batch-size", type=_positive, default=32, help="(%(default)s)")
     t.add_argument("--lr", type=float, default=3e-3, help="highest learning rate (%(default)s)")
     t.add_argument("--seed", type=int, default=0, help="(%(default)s)")
-    t.add_argument("--device", default=cuda, help="(%(default)s)")
-    t.add_argument("--out", type=Path, default=Path("runs/digits"), help="folder for the results (%(default)s)")
+    t.add_argument("--device", type=_device, default=cuda, help="(%(default)s)")
+    t.add_argument("--out", type=Path, help="folder for the results (runs/ and the name of the data set)")
     t.set_defaults(run=train)
 
     s = commands.add_parser("sample", help="draw pictures from trained weights")
@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     s.add_argument("--count", type=_positive, default=64, help="how many pictures (%(default)s)")
     s.add_argument("--steps", type=_positive, default=50, help="network calls (%(default)s)")
     s.add_argument("--seed", type=int, default=0, help="(%(default)s)")
-    s.add_argument("--device", default=cuda, help="(%(default)s)")
+    s.add_argument("--device", type=_device, default=cuda, help="(%(default)s)")
     s.add_argument("--out", type=Path, default=Path("samples.png"), help="the PNG to write (%(default)s)")
     s.set_defaults(run=sample)
     return parser
@@ -147,6 +147,14 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected 1 or more, got {value}")
     return value
+
+
+def _device(text: str) -> str:
+    try:
+        torch.empty(0, device=text)
+    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
+        raise argparse.ArgumentTypeError(f"expected a device of this machine, got {text!r}") from error
+    return text
 
 
 if __name__ == "__main__":
