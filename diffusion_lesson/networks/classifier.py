@@ -38,6 +38,8 @@ def train_classifier(
     classifier: nn.Module, x: Batch, labels: Tensor, *, epochs: int, batch_size: int, lr: float, seed: int
 ) -> None:
     """Minimise the cross-entropy on (x, labels) with AdamW and a one-cycle rate; leaves it in eval mode."""
+    if not 1 <= batch_size <= len(x):
+        raise ValueError(f"batch_size: expected 1..{len(x)}, the number of pictures, got {batch_size}")
     generator = torch.Generator().manual_seed(seed)
     steps = epochs * (len(x) // batch_size)
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=lr)
