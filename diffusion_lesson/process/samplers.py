@@ -11,7 +11,6 @@ from diffusion_lesson.process.schedule import Schedule
 from diffusion_lesson.shapes import Batch
 
 
-@torch.no_grad()
 def ddpm(
     schedule: Schedule,
     xT: Batch,
@@ -27,12 +26,12 @@ def ddpm(
     x = xT
     for step in schedule.down():
         t = torch.full((len(x),), step, device=x.device)
-        p = p_step(schedule, t, xt=x, eps_hat=eps_model(x, t), variance=variance)
-        x = p.sample(generator) if step > 1 else p.mean
+        with torch.no_grad():
+            p = p_step(schedule, t, xt=x, eps_hat=eps_model(x, t), variance=variance)
+            x = p.sample(generator) if step > 1 else p.mean
         yield x
 
 
-@torch.no_grad()
 def ddim(
     schedule: Schedule,
     xT: Batch,
@@ -56,8 +55,9 @@ def ddim(
     times = [round(schedule.T * k / steps) for k in range(steps, -1, -1)]
     for step, next_step in pairwise(times):
         t, s = (torch.full((len(x),), n, device=x.device) for n in (step, next_step))
-        eps = eps_model(x, t)
-        x0_hat = x0_from_eps(schedule, t, xt=x, eps=eps)
+        with torch.no_grad():
+            eps = eps_model(x, t)
+            x0_hat = x0_from_eps(schedule, t, xt=x, eps=eps)
         # The coefficients are differences of near numbers: formed in float64, cast last.
         one_minus_t, one_minus_s = (schedule.one_minus_alpha_bar_at(n, like=wide) for n in (t, s))
         alpha_bar_t, alpha_bar_s = (schedule.alpha_bar_at(n, like=wide) for n in (t, s))
