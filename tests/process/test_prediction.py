@@ -1,0 +1,107 @@
+import pytest
+import torch
+from torch.testing import assert_close
+
+from diffusion_lesson.process.forward import q_marginal
+from diffusion_lesson.process.prediction import (
+    as_eps,
+    clipped,
+    eps_from_score,
+    eps_from_v,
+    eps_from_x0,
+    guided,
+    score_from_eps,
+    v_from_eps,
+    v_from_x0_eps,
+    x0_from_eps,
+    x0_from_v,
+)
+
+
+@pytest.fixture
+def world(schedule, draw):
+    """x_0, ε, and what follows from them by definition, at t from one end to the other."""
+    t = torch.tensor([1, 2, 50, 500, 999])
+    x0, eps = draw(5, 2, 3), draw(5, 2, 3, seed=1)
+    alpha_bar = schedule.alpha_bars[t].reshape(5, 1, 1)
+    signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    return {"t": t, "x0": x0, "eps": eps, "xt": signal * x0 + noise * eps, "v": signal * eps - noise * x0}
+
+
+# Near t = 1 dividing by √(1 − ᾱ) and near T by √ᾱ magnifies rounding, to 1e-11 at worst.
+def assert_same(actual, expected):
+    assert_close(actual, expected, rtol=1e-9, atol=1e-9)
+
+
+class TestNames:
+    def test_x0_from_eps(self, schedule, world):
+        assert_same(x0_from_eps(schedule, world["t"], xt=world["xt"], eps=world["eps"]), world["x0"])
+
+    def test_eps_from_x0(self, schedule, world):
+        assert_same(eps_from_x0(schedule, world["t"], xt=world["xt"], x0=world["x0"]), world["eps"])
+
+    def test_v_from_x0_and_eps(self, schedule, world):
+        assert_same(v_from_x0_eps(schedule, world["t"], x0=world["x0"], eps=world["eps"]), world["v"])
+
+    def test_v_from_eps(self, schedule, world):
+        assert_same(v_from_eps(schedule, world["t"], xt=world["xt"], eps=world["eps"]), world["v"])
+
+    def test_eps_from_v(self, schedule, world):
+        assert_same(eps_from_v(schedule, world["t"], xt=world["xt"], v=world["v"]), world["eps"])
+
+    def test_x0_from_v(self, schedule, world):
+        assert_same(x0_from_v(schedule, world["t"], xt=world["xt"], v=world["v"]), world["x0"])
+
+    def test_the_score_is_the_gradient_of_the_log_density(self, schedule, world):
+        # Of q(x_t | x_0), whose E[ε | x_t] is the one ε that leads from x_0 to x_t.
+        xt = world["xt"].clone().requires_grad_()
+        q_marginal(schedule, world["t"], world["x0"]).log_prob(xt).sum().backward()
+        assert_same(score_from_eps(schedule, world["t"], xt=world["xt"], eps=world["eps"]), xt.grad)
+
+    def test_eps_from_score_undoes_score_from_eps(self, schedule, world):
+        score = score_from_eps(schedule, world["t"], xt=world["xt"], eps=world["eps"])
+        assert_same(eps_from_score(schedule, world["t"], xt=world["xt"], score=score), world["eps"])
+
+
+class TestAsEps:
+    @pytest.mark.parametrize("predicts", ["eps", "v", "x0"])
+    def test_whatever_the_network_predicts_eps_comes_out(self, schedule, world, predicts):
+        model = as_eps(schedule, lambda xt, t: world[predicts], predicts=predicts)
+        assert_same(model(world["xt"], world["t"]), world["eps"])
+
+    def test_binds_the_labels(self, schedule, world):
+        labels = torch.arange(5)
+        model = as_eps(schedule, lambda xt, t, y: xt + y.reshape(5, 1, 1), predicts="eps", labels=labels)
+        assert_close(model(world["xt"], world["t"]), world["xt"] + labels.reshape(5, 1, 1))
+
+    def test_passes_x_and_t_on(self, schedule, world):
+        seen = []
+        as_eps(schedule, lambda *given: seen.append(given) or given[0], predicts="eps")(world["xt"], world["t"])
+        assert torch.equal(seen[0][0], world["xt"])
+        assert torch.equal(seen[0][1], world["t"])
+
+    @pytest.mark.usefixtures("without_type_checks")
+    def test_an_unknown_prediction_is_refused(self, post):
+        with pytest.raises(ValueError, match=r"^predicts: expected 'eps', 'v' or 'x0', got 'score'"):
+            as_eps(post, lambda xt, t: xt, predicts="score")
+
+
+class TestGuided:
+    @pytest.mark.parametrize(("weight", "expected"), [(0.0, 2.0), (1.0, 5.0), (3.0, 11.0)])
+    def test_weight_0_is_unconditional_1_conditional_and_more_is_beyond(self, weight, expected):
+        model = guided(lambda xt, t: xt + 5, lambda xt, t: xt + 2, weight)
+        assert model(torch.zeros(1), torch.ones(1)).item() == expected
+
+
+class TestClipped:
+    def test_the_picture_is_cut_off_at_1(self, schedule, world, draw):
+        x0 = torch.tensor([-3.0, -1.0, -0.2, 0.9, 1.5], dtype=torch.float64).reshape(5, 1, 1) * torch.ones(2, 3)
+        xt = q_marginal(schedule, world["t"], x0).mean + 0.1 * world["eps"]
+        model = clipped(schedule, lambda xt, t: eps_from_x0(schedule, t, xt=xt, x0=x0))
+        assert_same(x0_from_eps(schedule, world["t"], xt=xt, eps=model(xt, world["t"])), x0.clip(-1, 1))
+
+    def test_a_picture_within_bounds_is_untouched(self, schedule, world):
+        x0 = world["x0"].tanh()
+        xt = q_marginal(schedule, world["t"], x0).mean
+        eps = eps_from_x0(schedule, world["t"], xt=xt, x0=x0)
+        assert_same(clipped(schedule, lambda xt, t: eps)(xt, world["t"]), eps)
