@@ -70,7 +70,8 @@ def train(
     classes: int = getattr(model, "classes", 0)
     if labels is not None and classes == 0:
         raise ValueError("labels: this network has no classes; make it with classes=…, or give no labels")
-    _check(images, labels, classes, steps=steps, batch_size=batch_size, lr=lr, drop_labels=drop_labels, ema=ema)
+    counts = {"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every}
+    _check(images, labels, classes, lr=lr, counts=counts, shares={"drop_labels": drop_labels, "ema": ema})
     model.to(device).train()
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
@@ -219,7 +220,13 @@ def _digest(*tensors: Tensor | None) -> str:
 
 
 def _check(
-    images: Tensor, labels: Tensor | None, classes: int, *, steps: int, batch_size: int, lr: float, **shares: float
+    images: Tensor,
+    labels: Tensor | None,
+    classes: int,
+    *,
+    lr: float,
+    counts: dict[str, int],
+    shares: dict[str, float],
 ) -> None:
     """Refuse what would train quietly on nonsense."""
     if len(images) == 0:
@@ -238,7 +245,7 @@ def _check(
         raise ValueError(f"labels: expected 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")
     if not 0 < lr < inf:
         raise ValueError(f"lr: expected a finite rate above 0, got {lr}")
-    for name, count in (("steps", steps), ("batch_size", batch_size)):
+    for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name}: expected 1 or more, got {count}")
     for name, share in shares.items():
