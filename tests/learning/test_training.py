@@ -1,0 +1,431 @@
+"""The training loop: against one written out by hand, and against itself when it is stopped and goes on."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.testing import assert_close
+
+from diffusion_lesson.learning import data
+from diffusion_lesson.learning.training import train
+from diffusion_lesson.networks.unet import UNet
+from diffusion_lesson.process.schedule import Schedule, cosine, linear
+
+F64 = torch.float64
+
+
+def pictures(count=20, size=8, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(1)
+    return 2 * torch.rand(count, 1, size, size, generator=generator, dtype=dtype) - 1
+
+
+def small(seed=0, **options):
+    torch.manual_seed(seed)
+    return UNet(1, 4, **options)
+
+
+def losses(loop):
+    return [progress.loss for progress in loop]
+
+
+class Linear(nn.Module):
+    """x ↦ W x + b t/10 for 2×2 pictures: small enough to train by hand. It begins large, so that clipping acts."""
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(2)
+        self.W = nn.Parameter(torch.randn(4, 4, generator=generator, dtype=F64))
+        self.b = nn.Parameter(torch.randn(4, generator=generator, dtype=F64))
+
+    def forward(self, x, t):
+        return (x.flatten(1) @ self.W.T + t[:, None] / 10 * self.b).reshape(x.shape)
+
+
+def trained_by_hand(images, schedule, predicts, steps, batch_size=8, lr=3e-2, ema=0.9, seed=3):
+    """AdamW, clipping, rate and average, formula by formula: (losses, weights, averages, how often clipped)."""
+    weights = [p.detach().clone() for p in Linear().parameters()]
+    averages = [w.clone() for w in weights]
+    first, second = [torch.zeros_like(w) for w in weights], [torch.zeros_like(w) for w in weights]
+    generator, heard, clipped = torch.Generator().manual_seed(seed), [], 0
+    for n in range(1, steps + 1):
+        picked = torch.randint(len(images), (batch_size,), generator=generator)
+        t = torch.randint(1, schedule.T + 1, (batch_size,), generator=generator)
+        eps = torch.randn(batch_size, 1, 2, 2, generator=generator, dtype=F64).flatten(1)
+        x0, kept = images[picked].flatten(1), schedule.alpha_bars[t][:, None]
+        xt = kept.sqrt() * x0 + (1 - kept).sqrt() * eps
+        target = {"eps": eps, "x0": x0, "v": kept.sqrt() * eps - (1 - kept).sqrt() * x0}[predicts]
+        W, b = (w.requires_grad_() for w in weights)
+        loss = ((xt @ W.T + t[:, None] / 10 * b - target) ** 2).sum() / (4 * batch_size)
+        slopes = torch.autograd.grad(loss, [W, b])
+        heard.append(loss.item())
+        norm = math.sqrt(sum((s**2).sum().item() for s in slopes))
+        clipped += norm > 1
+        rise, fall = min(n / 100, 1), (1 + math.cos(math.pi * (n - 1) / steps)) / 2
+        keep = min(ema, n / (n + 9))
+        for k, slope in enumerate(slopes):
+            slope = slope / max(1.0, norm + 1e-6)
+            first[k] = 0.9 * first[k] + 0.1 * slope
+            second[k] = 0.999 * second[k] + 0.001 * slope**2
+            step = first[k] / (1 - 0.9**n) / ((second[k] / (1 - 0.999**n)).sqrt() + 1e-8)
+            weights[k] = weights[k].detach() * (1 - lr * rise * fall * 0.01) - lr * rise * fall * step
+            averages[k] = keep * averages[k] + (1 - keep) * weights[k]
+    return heard, weights, averages, clipped
+
+
+# Against a loop by hand
+
+
+@pytest.mark.parametrize("predicts", ["eps", "v", "x0"])
+def test_it_agrees_with_adamw_clipping_warm_up_cosine_and_average_by_hand(predicts):
+    images, schedule, model = pictures(size=2, dtype=F64), linear(10, 0.01, 0.3), Linear()
+    heard, weights, averages, clipped = trained_by_hand(images, schedule, predicts, steps=120)
+    options = {"steps": 120, "batch_size": 8, "lr": 3e-2, "ema": 0.9, "seed": 3, "predicts": predicts}
+    *_, last = loop = list(train(model, images, schedule, **options))
+    assert 10 < clipped < 110  # both branches were taken
+    assert_close(losses(loop), heard, rtol=1e-9, atol=0)
+    assert_close([p.detach() for p in model.parameters()], weights, rtol=1e-8, atol=1e-9)
+    assert_close(list(last.averaged.parameters()), averages, rtol=1e-8, atol=1e-9)
+
+
+# What it yields
+
+
+def test_it_counts_its_steps_and_its_speed():
+    loop = list(train(small(), pictures(), cosine(10), steps=3, batch_size=2))
+    assert [progress.step for progress in loop] == [1, 2, 3]
+    assert min(progress.images_per_second for progress in loop) > 0
+
+
+def test_the_average_is_one_object_in_eval_mode_that_asks_for_no_gradient():
+    loop = list(train(small(), pictures(), cosine(10), steps=3, batch_size=2))
+    averaged = loop[0].averaged
+    assert all(progress.averaged is averaged for progress in loop)
+    assert not averaged.training
+    assert not any(p.requires_grad for p in averaged.parameters())
+
+
+def test_the_average_has_the_latest_statistics_of_batch_norm():
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(1)
+
+        def forward(self, x, t):
+            return self.norm(x)
+
+    model = Normed()
+    *_, last = train(model, pictures(), cosine(10), steps=3, batch_size=2)
+    assert model.training
+    assert_close(dict(last.averaged.named_buffers()), dict(model.named_buffers()), rtol=0, atol=0)
+
+
+def test_the_loss_on_real_digits_goes_down():
+    digits = data.digits("train")
+    x = data.to_signed(digits.images, digits.levels)
+    torch.manual_seed(0)
+    heard = losses(train(UNet(1, 8), x, cosine(50), steps=60, batch_size=16, lr=1e-2))
+    assert sum(heard[-10:]) < 0.75 * sum(heard[:10])
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_else_is_random():
+    runs = [small(), small()]
+    for other, model in enumerate(runs):
+        torch.manual_seed(other)
+        list(train(model, pictures(), cosine(10), steps=4, batch_size=4))
+    assert all(torch.equal(a, b) for a, b in zip(*(m.parameters() for m in runs), strict=True))
+
+
+def test_another_seed_gives_another_run():
+    first, second = (losses(train(small(), pictures(), cosine(10), steps=2, seed=k)) for k in range(2))
+    assert first[0] != second[0]
+
+
+# Labels
+
+
+class Listener(nn.Module):
+    """Takes labels and writes down (mean of x_t, label) of every example."""
+
+    classes = 5
+
+    def __init__(self):
+        super().__init__()
+        self.w, self.heard = nn.Parameter(torch.zeros(1)), []
+
+    def forward(self, x, t, labels):
+        self.heard += zip(x.mean(dim=(1, 2, 3)).tolist(), labels.tolist(), strict=True)
+        return self.w * x
+
+
+def heard(drop_labels):
+    """What a network hears whose pictures are as bright as their label, and hardly noised."""
+    model, labels = Listener(), torch.arange(20) % 5
+    images = (labels.float() / 5)[:, None, None, None].expand(20, 1, 8, 8)
+    options = {"labels": labels, "drop_labels": drop_labels, "lr": 1e-9}
+    list(train(model, images, Schedule([1e-8]), steps=40, batch_size=50, **options))
+    return model.heard
+
+
+def test_each_picture_comes_with_its_own_label():
+    assert all(label == round(5 * brightness) for brightness, label in heard(0.0))
+
+
+def test_labels_are_dropped_at_the_rate_given():
+    dropped = sum(label == 5 for _, label in heard(0.3)) / 2000
+    assert dropped == pytest.approx(0.3, abs=0.045)  # 4.4 standard errors
+
+
+def test_the_labels_that_stay_are_the_right_ones():
+    assert all(label == round(5 * brightness) for brightness, label in heard(0.3) if label != 5)
+
+
+def test_a_rate_of_1_drops_every_label():
+    assert {label for _, label in heard(1.0)} == {5}
+
+
+def test_without_labels_a_network_with_classes_is_told_none():
+    heard, model = [], small(classes=3)
+    model.label.register_forward_pre_hook(lambda _, given: heard.extend(given[0].tolist()))
+    list(train(model, pictures(), cosine(10), steps=2, batch_size=4))
+    assert set(heard) == {3}
+
+
+# Refusals
+
+
+REFUSED = {
+    "images": [
+        {"images": pictures() * 1.01},
+        {"images": pictures() - 0.5},
+        {"images": torch.full((2, 1, 8, 8), float("nan"))},
+        {"images": pictures()[:0]},
+    ],
+    "labels": [
+        {"labels": torch.arange(19) % 3},
+        {"labels": torch.arange(20)[:, None] % 3},
+        {"labels": torch.arange(20) % 4},
+        {"labels": -torch.arange(20) % 3 - 1},
+        {"labels": torch.zeros(20)},
+        {"labels": torch.arange(20) % 3, "model": small()},
+    ],
+    "steps": [{"steps": 0}],
+    "batch_size": [{"batch_size": 0}],
+    "checkpoint_every": [{"checkpoint_every": 0}],
+    "lr": [{"lr": wrong} for wrong in (0.0, -1e-3, math.inf, math.nan)],
+    "ema": [{"ema": -0.1}, {"ema": 1.1}],
+    "drop_labels": [{"drop_labels": -0.1}, {"drop_labels": 1.1}],
+    "predicts": [{"predicts": "noise"}],
+}
+
+
+@pytest.mark.parametrize(("name", "wrong"), [(name, wrong) for name in REFUSED for wrong in REFUSED[name]])
+def test_what_cannot_be_right_is_refused_by_name(name, wrong, without_type_checks):
+    given = {"model": small(classes=3), "images": pictures(), "schedule": cosine(10), "steps": 2} | wrong
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        next(train(**given))
+
+
+class Steep(nn.Module):
+    """w x · 1e20: its loss is a finite number where the slope of it is not."""
+
+    def __init__(self, w):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(w))
+
+    def forward(self, x, t):
+        return self.w * 1e20 * x.sign()
+
+
+@pytest.mark.parametrize("w", [0.05, 1.0])  # an infinite slope; an infinite loss
+def test_numbers_that_overflow_stop_it_before_the_weights_are_spoiled(w):
+    model = Steep(w)
+    with pytest.raises(FloatingPointError, match=r"^lr: at step 1 .* a rate below 0\.003 may help"):
+        list(train(model, pictures(), cosine(10), steps=3))
+    assert model.w.item() == pytest.approx(w)
+
+
+def test_a_rate_far_too_high_stops_it_with_finite_weights():
+    model = small()
+    with pytest.raises(FloatingPointError, match=r"^lr: at step \d+ .* a rate below 1e\+30"):
+        list(train(model, pictures(), cosine(10), steps=20, batch_size=4, lr=1e30))
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+# Stopped, and going on
+
+OPTIONS = {"steps": 12, "batch_size": 4, "lr": 1e-2, "drop_labels": 0.3, "checkpoint_every": 5}
+
+
+def run(folder, seed=0, **changes):
+    """A small training with a checkpoint; the model's seed changes only what it begins with."""
+    given = {
+        "model": small(seed, classes=3), "images": pictures(), "schedule": cosine(10),
+        "labels": torch.arange(20) % 3, "checkpoint": folder,
+    }  # fmt: skip
+    return train(**(given | OPTIONS | changes))
+
+
+def stopped(folder, after):
+    """Leave a training after so many steps, as a closed notebook would."""
+    loop = run(folder)
+    for _ in range(after):
+        next(loop)
+    loop.close()
+
+
+def final(folder):
+    """Every number of the last checkpoint: weights, averages, the optimiser's moments, the generator's state."""
+    return load_file(folder / "step-00000012.safetensors")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    return losses(run(folder)), final(folder)
+
+
+def test_a_checkpoint_holds_weights_averages_moments_and_generator(uninterrupted):
+    kinds = {name.rpartition("/")[0].split("/")[0] or name for name in uninterrupted[1]}
+    assert kinds == {"model", "averaged", "optimizer", "generator"}
+
+
+@pytest.mark.parametrize("after", [5, 8, 11])
+def test_stopped_and_resumed_it_ends_with_the_same_bits(tmp_path, uninterrupted, after):
+    stopped(tmp_path, after)
+    heard, last = losses(run(tmp_path, seed=7)), final(tmp_path)
+    assert heard == uninterrupted[0][after - after % 5 :]
+    assert last.keys() == uninterrupted[1].keys()
+    assert all(torch.equal(last[name], value) for name, value in uninterrupted[1].items())
+
+
+def test_stopped_before_its_first_checkpoint_it_begins_anew(tmp_path, uninterrupted):
+    stopped(tmp_path, 4)
+    assert losses(run(tmp_path)) == uninterrupted[0]
+
+
+def test_without_a_checkpoint_the_numbers_are_the_same(uninterrupted):
+    assert losses(run(None)) == uninterrupted[0]
+
+
+def test_finished_it_yields_the_end_once_more(tmp_path, uninterrupted):
+    list(run(tmp_path))
+    model = small(7, classes=3)
+    (progress,) = run(tmp_path, model=model)
+    assert (progress.step, progress.loss) == (12, uninterrupted[0][-1])
+    for part, module in (("model", model), ("averaged", progress.averaged)):
+        saved = {name: value for name, value in uninterrupted[1].items() if name.startswith(f"{part}/")}
+        assert_close({f"{part}/{k}": v for k, v in module.state_dict().items()}, saved, rtol=0, atol=0)
+
+
+def test_the_last_checkpoint_is_the_only_one_left(tmp_path):
+    list(run(tmp_path))
+    assert {file.name for file in tmp_path.iterdir()} == {"checkpoint.json", "step-00000012.safetensors"}
+
+
+def test_a_partial_file_counts_for_nothing_and_goes_with_the_next_checkpoint(tmp_path, uninterrupted):
+    stopped(tmp_path / "other", 5)
+    for file in (tmp_path / "other").iterdir():
+        file.rename(tmp_path / f"{file.name}.partial")
+    assert losses(run(tmp_path)) == uninterrupted[0]
+    assert [file.name for file in tmp_path.glob("*.partial")] == []
+
+
+def test_a_checkpoint_never_shares_memory_with_what_is_trained_on(tmp_path):
+    stopped(tmp_path, 5)
+    saved = (tmp_path / "step-00000005.safetensors").read_bytes()
+    loop = run(tmp_path)
+    for _ in range(4):
+        next(loop)
+    assert (tmp_path / "step-00000005.safetensors").read_bytes() == saved
+
+
+class Transposed(nn.Module):
+    """A network with as many parameters as another, in another shape."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.w, self.classes = nn.Parameter(torch.ones(shape)), 3
+
+    def forward(self, x, t, labels):
+        return x * self.w.mean()
+
+
+CHANGES = {
+    "steps": {"steps": 13},
+    "batch_size": {"batch_size": 5},
+    "lr": {"lr": 2e-2},
+    "ema": {"ema": 0.9},
+    "seed": {"seed": 1},
+    "predicts": {"predicts": "v"},
+    "drop_labels": {"drop_labels": 0.2},
+    "images": {"images": pictures().flip(0)},
+    "labels": {"labels": torch.arange(20) % 2},
+    "betas": {"schedule": cosine(11)},
+    "network": {"model": Transposed(3, 2)},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_checkpoint_written_with_other_settings_is_refused_with_what_changed(tmp_path, name):
+    model = {"model": Transposed(2, 3)}
+    list(train(**(arguments(tmp_path) | model)))
+    names = {"labels": "images"}  # hashed together
+    with pytest.raises(ValueError, match=rf"^checkpoint: .* \({names.get(name, name)} was [^;]*, is [^;]*\); use"):
+        next(train(**(arguments(tmp_path) | model | CHANGES[name])))
+
+
+def arguments(folder):
+    given = {"images": pictures(), "schedule": cosine(10), "labels": torch.arange(20) % 3, "checkpoint": folder}
+    return given | OPTIONS | {"steps": 2}
+
+
+def cut(folder):
+    file = folder / "step-00000005.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def renamed(folder):
+    (folder / "step-00000005.safetensors").rename(folder / "step-00000006.safetensors")
+
+
+DAMAGES = {
+    "tensors cut short": cut,
+    "tensors gone": renamed,
+    "a note that is no JSON": lambda folder: (folder / "checkpoint.json").write_text("{"),
+    "a note that says nothing": lambda folder: (folder / "checkpoint.json").write_text("{}"),
+    "a note that is a list": lambda folder: (folder / "checkpoint.json").write_text("[]"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_refused_by_name(tmp_path, damage):
+    stopped(tmp_path, 5)
+    DAMAGES[damage](tmp_path)
+    with pytest.raises(ValueError, match=r"^checkpoint: .* holds a damaged one .*; delete it to begin anew"):
+        next(run(tmp_path))
+
+
+# Killed
+
+POSIX = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills by SIGKILL; this system has none")
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    script, folder = Path(__file__).with_name("killed_training.py"), tmp_path_factory.mktemp("killed")
+    done = subprocess.run([sys.executable, script, folder], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@POSIX
+@pytest.mark.parametrize(("when", "kills"), [("random", 6), ("writing", 26)])
+def test_killed_again_and_again_it_ends_with_the_same_bits(killed, when, kills):
+    assert killed[when] == {"kills": kills, "whole": True, "status": 0, "same": True}
