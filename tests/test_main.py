@@ -1,0 +1,226 @@
+"""The shell command: train, go on, draw; and one line where something is wrong."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from diffusion_lesson import __main__ as shell
+from diffusion_lesson.learning import training, weights
+from diffusion_lesson.process.schedule import cosine
+
+TRAIN = ["train", "--steps", "5", "--batch-size", "4", "--device", "cpu"]
+SAMPLE = ["sample", "--device", "cpu", "--steps", "3"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder that `train` wrote, of five steps on the digits."""
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    assert shell.main([*TRAIN, "--out", str(out)]) == 0
+    return out
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def sample(trained, out, *more):
+    assert shell.main([*SAMPLE, "--model", str(trained), "--out", str(out), *more]) == 0
+    return pixels(out)
+
+
+# Train
+
+
+def test_train_leaves_weights_a_card_samples_and_a_checkpoint(trained):
+    assert {file.name for file in trained.iterdir()} == {
+        "model.safetensors", "model.json", "samples.png", "checkpoint",
+    }  # fmt: skip
+
+
+def test_its_samples_are_64_pictures_in_a_grid_enlarged_8_times(trained):
+    with Image.open(trained / "samples.png") as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "L", (8 * (8 * 9 - 1), 8 * (8 * 9 - 1)))
+
+
+def test_its_card_says_how_it_was_made(trained):
+    _, schedule, card = weights.read(trained / "model")
+    assert (card.name, card.data, card.levels, card.size) == ("digits", "digits, 1437 pictures", 17, 8)
+    assert card.recipe == {"steps": 5, "batch_size": 4, "lr": 3e-3, "seed": 0}
+    assert schedule.T == 200
+
+
+def test_its_weights_are_the_averaged_ones(trained):
+    saved = training.load_file(trained / "checkpoint" / "step-00000005.safetensors")
+    model, _, _ = weights.read(trained / "model")
+    assert all(torch.equal(value, saved[f"averaged/{key}"]) for key, value in model.state_dict().items())
+
+
+def test_run_again_it_has_nothing_left_to_learn_and_draws_the_same(trained, monkeypatch, capsys):
+    def no_more(*_):
+        raise AssertionError("it trained again")
+
+    before = (trained / "samples.png").read_bytes()
+    monkeypatch.setitem(training.LOSSES, "eps", no_more)
+    assert shell.main([*TRAIN, "--out", str(trained)]) == 0
+    assert "after 5 steps" in capsys.readouterr().out
+    assert (trained / "samples.png").read_bytes() == before
+
+
+def test_stopped_by_ctrl_c_it_says_so_and_the_same_command_goes_on(trained, tmp_path, monkeypatch, capsys):
+    def stopping(items, **_):
+        for progress in items:
+            yield progress
+            if progress.step == 2:
+                raise KeyboardInterrupt
+
+    every_step = training.train
+    command = [*TRAIN, "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "train", lambda *a, **k: every_step(*a, **k, checkpoint_every=1))
+        patch.setattr(shell, "track", stopping)
+        assert shell.main(command) == 130
+    assert capsys.readouterr().err == "stopped; the same command goes on from the last checkpoint\n"
+    assert json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["step"] == 2
+    assert shell.main(command) == 0
+    assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_it_learns_from_a_folder_of_colour_pictures_and_names_the_run_after_it(tmp_path, monkeypatch):
+    (tmp_path / "flags").mkdir()
+    for k in range(5):
+        Image.new("RGB", (20, 24), (50 * k, 200, 10)).save(tmp_path / "flags" / f"{k}.png")
+    monkeypatch.chdir(tmp_path)
+    # 64 pictures in 50 steps of a wider network would take long here
+    monkeypatch.setattr(shell, "draw", lambda model, *_, **__: model(torch.zeros(4, 3, 16, 16), torch.arange(4)))
+    assert shell.main([*TRAIN, "--dataset", str(tmp_path / "flags"), "--size", "16"]) == 0
+    _, schedule, card = weights.read(tmp_path / "runs" / "flags" / "model")
+    assert (card.config["channels_in"], card.size, card.levels, schedule.T) == (3, 16, 256, 1000)
+    assert pixels(tmp_path / "runs" / "flags" / "samples.png").shape == (4 * 33, 4 * 33, 3)
+
+
+# Sample
+
+
+def test_sample_draws_as_many_pictures_as_asked_for(trained, tmp_path):
+    grid = sample(trained, tmp_path / "new" / "six.png", "--count", "6")
+    assert grid.shape == (8 * (2 * 9 - 1), 8 * (3 * 9 - 1))
+
+
+def test_sample_draws_the_same_for_the_same_seed_and_others_for_another(trained, tmp_path):
+    first, again, other = (
+        sample(trained, tmp_path / "a.png", "--count", "4", "--seed", seed) for seed in ("1", "1", "2")
+    )
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_sample_takes_no_more_steps_than_the_schedule_has(trained, tmp_path):
+    model, _, card = weights.read(trained / "model")
+    calls = []
+    model.register_forward_hook(lambda _, given, __: calls.append(int(given[1][0])))
+    shell.draw(model, cosine(4), card, count=1, steps=50, seed=0)
+    assert calls == [4, 3, 2, 1]
+
+
+def test_sample_keeps_pictures_in_their_range(trained):
+    model, schedule, card = weights.read(trained / "model")
+    pictures = shell.draw(model, schedule, card, count=4, steps=3, seed=0)
+    assert pictures.shape == (4, 1, 8, 8)
+    assert pictures.abs().max() <= 1 + 1e-5
+
+
+def test_sample_asks_the_network_for_what_its_card_says_it_predicts(trained):
+    _, schedule, card = weights.read(trained / "model")
+    eye = torch.nn.Conv2d(1, 1, 1)
+    torch.nn.init.ones_(eye.weight)
+    torch.nn.init.zeros_(eye.bias)
+    eye.forward = lambda x, t, original=eye.forward: original(x).clamp(0.5, 0.5)
+    card = weights.replace(card, predicts="x0")
+    assert torch.allclose(shell.draw(eye, schedule, card, count=1, steps=3, seed=0), torch.tensor(0.5), atol=1e-5)
+
+
+def test_weights_that_ship_are_found_by_name(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "SHIPPED", trained)
+    assert sample("model", tmp_path / "a.png", "--count", "1").shape == (64, 64)
+
+
+# The grid
+
+
+def test_the_grid_is_row_by_row_with_black_between_and_all_grey_levels(tmp_path):
+    grey = torch.tensor([-1.0, 0.0, 1.0])[:, None, None, None].expand(3, 1, 8, 8)
+    shell.write_grid(tmp_path / "a.png", grey, levels=17)
+    grid = pixels(tmp_path / "a.png")[4::8, 4::8]  # one pixel for each of theirs
+    expected = np.zeros((17, 17))
+    expected[:8, 9:], expected[9:, :8] = 128, 255  # 8 of 16 levels, and 16 of 16; the fourth place is empty
+    assert (grid == expected).all()
+
+
+def test_the_grid_keeps_the_order_of_colours(tmp_path):
+    red = torch.tensor([1.0, -1.0, 0.0])[None, :, None, None].expand(1, 3, 32, 32)
+    shell.write_grid(tmp_path / "a.png", red, levels=256)
+    assert pixels(tmp_path / "a.png")[0, 0].tolist() == [255, 0, 128]
+
+
+# What is wrong is one line
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ([*TRAIN, "--dataset", "nowhere"], "path: got 'nowhere', which is not a folder"),
+        ([*SAMPLE, "--model", "nowhere"], "path: there is no nowhere"),
+        ([*SAMPLE, "--model", "classifier-digits"], "model: classifier-digits is a DigitsClassifier"),
+        ([*TRAIN, "--lr", "-1", "--out", "a"], "lr: expected a finite rate above 0"),
+    ],
+)
+def test_an_error_is_one_line_and_status_1(command, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert shell.main(command) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {words}")
+
+
+def test_other_settings_in_the_same_folder_are_an_error_in_one_line(trained, capsys):
+    assert shell.main([*TRAIN, "--out", str(trained), "--seed", "1"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "seed was 0, is 1" in line
+
+
+def test_a_rate_far_too_high_is_an_error_in_one_line(tmp_path, capsys):
+    assert shell.main([*TRAIN, "--lr", "1e30", "--out", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: lr: at step")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["dream"],
+        ["sample"],
+        [*TRAIN, "--steps", "0"],
+        [*TRAIN, "--steps", "many"],
+        [*SAMPLE, "--model", "m", "--count", "-1"],
+        [*TRAIN, "--device", "abacus"],
+    ],
+)
+def test_a_wrong_command_says_how_it_is_used_and_ends_with_status_2(command, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        shell.main(command)
+    assert "usage: python -m diffusion_lesson" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module_and_its_help_names_both_commands():
+    done = subprocess.run(
+        [sys.executable, "-m", "diffusion_lesson", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "train" in done.stdout
+    assert "sample" in done.stdout
