@@ -1,0 +1,1 @@
+"""The exercises, a file a lesson: each `lesson_NN.py` holds EXERCISES, from names to exercises."""
