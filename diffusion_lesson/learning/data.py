@@ -1,43 +1,20 @@
 """Pictures to learn from: the digits inside scikit-learn, MNIST, CIFAR-10, and any folder of pictures.
 
-The only module that downloads. MNIST and CIFAR-10 are fetched once, to the user's cache folder or to the folder
-that the environment variable DIFFUSION_LESSON_DATA names (as `mnist/*.gz` and `cifar10/cifar-10-binary.tar.gz`).
+MNIST and CIFAR-10 are fetched once (see `downloads.py`); the rest needs no network.
 """
 
-import gzip
 import os
-import struct
-import tarfile
-import time
 import warnings
-import zlib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
-_MIRRORS = {
-    "mnist": (
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    ),
-    "cifar10": (
-        "https://www.cs.toronto.edu/~kriz/",
-        "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/",
-    ),
-}
-_CHECKSUMS = {
-    "mnist/train-images-idx3-ubyte.gz": "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    "mnist/train-labels-idx1-ubyte.gz": "sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    "mnist/t10k-images-idx3-ubyte.gz": "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    "mnist/t10k-labels-idx1-ubyte.gz": "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    "cifar10/cifar-10-binary.tar.gz": "md5:c32a1d4ab5d03f1284b67883e8d87530",  # the one its authors publish
-}
-_ROUNDS = 2  # times that every mirror is tried
-_RENEW = "Delete it, and the next call downloads it again."
+from diffusion_lesson.learning.downloads import RENEW, fetch, read_idx, read_members
+
 _DIGITS = tuple("0123456789")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -131,8 +108,8 @@ def mnist(split: str = "train") -> ImageSet:
     """
     _check_split(split)
     part = "train" if split == "train" else "t10k"
-    images = _idx(_fetch(f"mnist/{part}-images-idx3-ubyte.gz"), dimensions=3)
-    labels = _idx(_fetch(f"mnist/{part}-labels-idx1-ubyte.gz"), dimensions=1)
+    images = read_idx(fetch(f"mnist/{part}-images-idx3-ubyte.gz"), dimensions=3)
+    labels = read_idx(fetch(f"mnist/{part}-labels-idx1-ubyte.gz"), dimensions=1)
     return ImageSet(torch.from_numpy(images)[:, None], torch.from_numpy(labels).long(), _DIGITS, levels=256)
 
 
@@ -142,12 +119,12 @@ def cifar10(split: str = "train") -> ImageSet:
     Raises OSError where the archive can't be had, and ValueError where it is not the official one.
     """
     _check_split(split)
-    path = _fetch("cifar10/cifar-10-binary.tar.gz")
+    path = fetch("cifar10/cifar-10-binary.tar.gz")
     batches = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
-    names, *records = _members(path, ["batches.meta.txt", *batches])
+    names, *records = read_members(path, ["batches.meta.txt", *batches])
     raw = b"".join(records)
     if len(raw) % 3073:
-        raise ValueError(f"{path}: {len(raw)} bytes of pictures are not whole records of 3073. {_RENEW}")
+        raise ValueError(f"{path}: {len(raw)} bytes of pictures are not whole records of 3073. {RENEW}")
     # A record is one label and 3072 pixel values: all red ones row by row, then green, then blue.
     table = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
     images = torch.from_numpy(table[:, 1:].reshape(-1, 3, 32, 32).copy())
@@ -222,96 +199,6 @@ def _check_values(images: Tensor, levels: int) -> None:
     highest = int(images.max()) if images.numel() else 0  # int: beside a uint8 tensor 256 would wrap to 0
     if highest >= levels:
         raise ValueError(f"images: got the value {highest}; expected 0..{levels - 1}, as levels is {levels}")
-
-
-def _fetch(file: str) -> Path:
-    """Where an official file such as "mnist/train-labels-idx1-ubyte.gz" lies, downloaded if it was not there.
-
-    pooch writes under a temporary name in the same folder and renames when the checksum is right, so whatever
-    happens meanwhile there is the whole official file under this name, or none.
-    """
-    import pooch
-
-    root = Path(os.environ.get("DIFFUSION_LESSON_DATA") or pooch.os_cache("diffusion-lesson")).expanduser()
-    path, checksum = root / file, _CHECKSUMS[file]
-    if path.exists():
-        algorithm, expected = checksum.split(":")
-        came = pooch.file_hash(str(path), alg=algorithm)
-        if came != expected:  # perhaps someone's own file: not ours to overwrite
-            raise ValueError(f"{path}: its {algorithm} is {came}; expected {expected}. {_RENEW}")
-        return path
-
-    failures = {}
-    for attempt in range(_ROUNDS):
-        time.sleep(attempt)
-        for mirror in _MIRRORS[path.parent.name]:
-            url = mirror + path.name
-            try:
-                pooch.retrieve(url, checksum, fname=path.name, path=path.parent, downloader=_download)
-                return path
-            except (OSError, ValueError) as error:  # a failed connection, a wrong checksum
-                failures[url] = str(error)
-    reasons = "\n".join(f"  {url}: {error}" for url, error in failures.items())
-    raise OSError(
-        f"{path}: not there, and could not be downloaded:\n{reasons}\nConnect to the network and call again, or "
-        "put the file there yourself. The variable DIFFUSION_LESSON_DATA names another folder to look in."
-    )
-
-
-def _download(url: str, file: str, pooch: object) -> None:
-    """Write what lies at `url` into `file`, which pooch chooses, with a bar that goes when it is done.
-
-    pooch's own downloader would leave the connection to a failing server open, and can't name the file.
-    """
-    import requests
-    from tqdm import tqdm
-
-    # identity: the files are packed already, and what a server packs once more would be unpacked all the way
-    kept = {"Accept-Encoding": "identity"}
-    with requests.get(url, stream=True, timeout=30, headers=kept) as response, open(file, "wb") as out:
-        response.raise_for_status()
-        total = int(response.headers.get("Content-Length", 0)) or None
-        with tqdm(desc=url.rpartition("/")[2], total=total, unit="B", unit_scale=True, leave=False) as bar:
-            for chunk in response.iter_content(2**16):
-                out.write(chunk)
-                bar.update(len(chunk))
-
-
-def _idx(path: Path, dimensions: int) -> np.ndarray:
-    """The array of unsigned bytes in a gzipped IDX file: magic 0x0800 + dimensions, the sizes, the values."""
-    header = struct.Struct(f">{1 + dimensions}I")
-    try:
-        raw = gzip.decompress(path.read_bytes())
-        magic, *shape = header.unpack_from(raw)
-    except (gzip.BadGzipFile, EOFError, zlib.error, struct.error) as error:
-        raise ValueError(f"{path}: not a whole gzipped IDX file ({error}). {_RENEW}") from error
-    expected = 0x0800 + dimensions
-    if magic != expected:
-        raise ValueError(f"{path}: its magic number is {magic:#06x}; expected {expected:#06x}. {_RENEW}")
-    values = np.frombuffer(
-        bytearray(raw[header.size :]), np.uint8
-    )  # bytearray: torch wants memory it can write to
-    if values.size != np.prod(shape):
-        raise ValueError(f"{path}: holds {values.size} values; its header promises {shape}. {_RENEW}")
-    return values.reshape(shape)
-
-
-def _members(path: Path, names: list[str]) -> list[bytes]:
-    """The contents of the named files in a gzipped tar, read in one pass and never unpacked to the disk."""
-    found = {}
-    try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                content = archive.extractfile(member) if name in names else None
-                if content is not None:
-                    found[name] = content.read()
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: not a whole .tar.gz archive ({error}). {_RENEW}") from error
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise ValueError(f"{path}: lacks {', '.join(missing)}. {_RENEW}")
-    return [found[name] for name in names]
 
 
 def _picture(file: Path, size: int) -> np.ndarray:

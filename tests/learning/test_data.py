@@ -25,7 +25,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from tqdm import tqdm
 
-from diffusion_lesson.learning import data
+from diffusion_lesson.learning import data, downloads
 from diffusion_lesson.learning.data import (
     ImageSet,
     cifar10,
@@ -186,13 +186,13 @@ def test_an_unknown_split_is_named(load, split):
 def place(tmp_path, monkeypatch):
     """Put bytes where an official file belongs, as if they were official; no mirror answers."""
     monkeypatch.setenv("DIFFUSION_LESSON_DATA", str(tmp_path))
-    monkeypatch.setattr(data, "_MIRRORS", {"mnist": (), "cifar10": ()})
+    monkeypatch.setattr(downloads, "_MIRRORS", {"mnist": (), "cifar10": ()})
 
     def put(file, content):
         path = tmp_path / file
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-        monkeypatch.setitem(data._CHECKSUMS, file, f"md5:{hashlib.md5(content).hexdigest()}")
+        monkeypatch.setitem(downloads._CHECKSUMS, file, f"md5:{hashlib.md5(content).hexdigest()}")
         return path
 
     return put
@@ -360,12 +360,12 @@ class Mirrors:
 def mirrors(tmp_path, monkeypatch):
     monkeypatch.setenv("DIFFUSION_LESSON_DATA", str(tmp_path))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setitem(data._CHECKSUMS, LABELS, "sha256:" + hashlib.sha256(CONTENT).hexdigest())
-    monkeypatch.setattr(data.time, "sleep", lambda seconds: None)
+    monkeypatch.setitem(downloads._CHECKSUMS, LABELS, "sha256:" + hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
     served = Mirrors()
 
     def use(*kinds):
-        monkeypatch.setitem(data._MIRRORS, "mnist", tuple(served.url(kind) for kind in kinds))
+        monkeypatch.setitem(downloads._MIRRORS, "mnist", tuple(served.url(kind) for kind in kinds))
 
     served.use = use
     yield served
@@ -379,10 +379,10 @@ def files_in(folder):
 
 def test_a_download_is_kept(mirrors, tmp_path):
     mirrors.use("whole")
-    path = data._fetch(LABELS)
+    path = downloads.fetch(LABELS)
     assert path == tmp_path / LABELS
     assert path.read_bytes() == CONTENT
-    assert data._fetch(LABELS) == path
+    assert downloads.fetch(LABELS) == path
     assert mirrors.asked == ["whole"], "the second time it comes from the disk"
     assert mirrors.headers["Accept-Encoding"] == "identity"
     assert files_in(tmp_path) == [Path(LABELS).name]
@@ -391,14 +391,14 @@ def test_a_download_is_kept(mirrors, tmp_path):
 @pytest.mark.parametrize("bad", ["truncated", "wrong", "missing"])
 def test_the_next_mirror_stands_in_for_a_bad_one(mirrors, tmp_path, bad):
     mirrors.use(bad, "whole")
-    assert data._fetch(LABELS).read_bytes() == CONTENT
+    assert downloads.fetch(LABELS).read_bytes() == CONTENT
     assert mirrors.asked == [bad, "whole"]
     assert files_in(tmp_path) == [Path(LABELS).name]
 
 
 def test_a_mirror_is_tried_again(mirrors):
     mirrors.use("flaky")
-    assert data._fetch(LABELS).read_bytes() == CONTENT
+    assert downloads.fetch(LABELS).read_bytes() == CONTENT
     assert mirrors.asked == ["flaky", "flaky"]
 
 
@@ -409,7 +409,7 @@ def test_a_mirror_is_tried_again(mirrors):
 def test_a_download_that_fails_everywhere_leaves_nothing_and_says_why(mirrors, tmp_path, bad, reason):
     mirrors.use(bad, "missing")
     with pytest.raises(OSError, match=reason) as error:
-        data._fetch(LABELS)
+        downloads.fetch(LABELS)
     message = str(error.value)
     assert message.startswith(f"{tmp_path / LABELS}: not there, and could not be downloaded:")
     assert mirrors.url(bad) in message
@@ -422,7 +422,7 @@ def test_a_half_written_file_never_has_the_final_name(mirrors, tmp_path):
     seen = []
     mirrors.during = lambda: seen.append(Path(LABELS).name in files_in(tmp_path))
     mirrors.use("truncated", "whole")
-    data._fetch(LABELS)
+    downloads.fetch(LABELS)
     assert seen == [False, False]
 
 
@@ -434,7 +434,7 @@ def test_an_interrupted_download_leaves_nothing(mirrors, tmp_path, monkeypatch):
     mirrors.use("whole")
     monkeypatch.setattr(tqdm, "update", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        data._fetch(LABELS)
+        downloads.fetch(LABELS)
     assert files_in(tmp_path) == []
 
 
@@ -442,9 +442,9 @@ def test_a_killed_download_starts_over(mirrors, tmp_path):
     halfway, done = threading.Event(), threading.Event()
     mirrors.during = lambda: (halfway.set(), done.wait(30))
     program = (
-        "import sys; from diffusion_lesson.learning import data\n"
-        "data._MIRRORS['mnist'] = (sys.argv[1],)\n"
-        "data._fetch(sys.argv[2])"
+        "import sys; from diffusion_lesson.learning import downloads\n"
+        "downloads._MIRRORS['mnist'] = (sys.argv[1],)\n"
+        "downloads.fetch(sys.argv[2])"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", program, mirrors.url("whole"), LABELS], stderr=subprocess.DEVNULL, cwd=tmp_path
@@ -459,14 +459,14 @@ def test_a_killed_download_starts_over(mirrors, tmp_path):
     assert not (tmp_path / LABELS).exists()
     mirrors.during = lambda: None
     mirrors.use("whole")
-    assert data._fetch(LABELS).read_bytes() == CONTENT
+    assert downloads.fetch(LABELS).read_bytes() == CONTENT
 
 
 def test_without_network_and_cache(monkeypatch, mirrors, tmp_path):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    monkeypatch.setitem(data._MIRRORS, "mnist", (f"http://127.0.0.1:{port}/mnist/",))
+    monkeypatch.setitem(downloads._MIRRORS, "mnist", (f"http://127.0.0.1:{port}/mnist/",))
     with pytest.raises(
         OSError, match=rf"127.0.0.1:{port}/mnist/t10k-images(.|\n)*Connect to the network"
     ) as error:
@@ -480,7 +480,7 @@ def test_a_cached_file_with_a_wrong_checksum_is_named_and_kept(mirrors, tmp_path
     path.parent.mkdir()
     path.write_bytes(CONTENT[:-1])
     with pytest.raises(ValueError, match=r"its sha256 is [0-9a-f]{64}; expected [0-9a-f]{64}. Delete it") as error:
-        data._fetch(LABELS)
+        downloads.fetch(LABELS)
     assert str(error.value).startswith(f"{path}: ")
     assert path.read_bytes() == CONTENT[:-1]
     assert mirrors.asked == []
@@ -491,7 +491,7 @@ def test_a_folder_that_cannot_be_written_is_a_reason(mirrors, tmp_path, monkeypa
     monkeypatch.setenv("DIFFUSION_LESSON_DATA", str(tmp_path / "file"))
     mirrors.use("whole")
     with pytest.raises(OSError, match="Not a directory"):
-        data._fetch(LABELS)
+        downloads.fetch(LABELS)
     assert mirrors.asked == []
 
 
@@ -503,13 +503,13 @@ def test_the_users_cache_folder_is_the_usual_place(mirrors, tmp_path, monkeypatc
         monkeypatch.setenv("DIFFUSION_LESSON_DATA", value)
     monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
     mirrors.use("whole")
-    assert data._fetch(LABELS) == tmp_path / "cache" / "diffusion-lesson" / LABELS
+    assert downloads.fetch(LABELS) == tmp_path / "cache" / "diffusion-lesson" / LABELS
 
 
 def test_every_official_file_has_mirrors():
-    for file in data._CHECKSUMS:
-        assert len(data._MIRRORS[file.split("/")[0]]) >= 2
-    for mirror in sum(data._MIRRORS.values(), ()):
+    for file in downloads._CHECKSUMS:
+        assert len(downloads._MIRRORS[file.split("/")[0]]) >= 2
+    for mirror in sum(downloads._MIRRORS.values(), ()):
         assert mirror.startswith("https://")
         assert mirror.endswith("/")
 
