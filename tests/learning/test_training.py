@@ -232,23 +232,26 @@ def test_what_cannot_be_right_is_refused_by_name(name, wrong, without_type_check
         next(train(**given))
 
 
-class Steep(nn.Module):
-    """w x · 1e20: its loss is a finite number where the slope of it is not."""
+class Overflowing(nn.Module):
+    """±offset + gain w, far from anything a picture holds."""
 
-    def __init__(self, w):
+    def __init__(self, gain, offset):
         super().__init__()
-        self.w = nn.Parameter(torch.tensor(w))
+        self.w, self.gain, self.offset = nn.Parameter(torch.tensor(1e-4)), gain, offset
 
     def forward(self, x, t):
-        return self.w * 1e20 * x.sign()
+        return self.offset * x.sign() + self.gain * self.w
 
 
-@pytest.mark.parametrize("w", [0.05, 1.0])  # an infinite slope; an infinite loss
-def test_numbers_that_overflow_stop_it_before_the_weights_are_spoiled(w):
-    model = Steep(w)
-    with pytest.raises(FloatingPointError, match=r"^lr: at step 1 .* a rate below 0\.003 may help"):
+@pytest.mark.parametrize(
+    ("gain", "offset", "words"),
+    [(1e22, 0, r"loss is \d.*, its gradient's norm inf"), (1, 1e19, r"loss is inf, its gradient's norm \d")],
+)
+def test_a_number_that_overflows_stops_it_before_the_weights_are_spoiled(gain, offset, words):
+    model = Overflowing(gain, offset)
+    with pytest.raises(FloatingPointError, match=rf"^lr: at step 1 the {words}.* below 0\.003 may help"):
         list(train(model, pictures(), cosine(10), steps=3))
-    assert model.w.item() == pytest.approx(w)
+    assert model.w.item() == pytest.approx(1e-4)
 
 
 def test_a_rate_far_too_high_stops_it_with_finite_weights():
