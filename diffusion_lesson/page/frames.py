@@ -99,7 +99,7 @@ def panel(
     frames: Any,
     count: int,
     *,
-    span: tuple[float, float] | None,
+    span: plots.Span | None,
     clip: bool,
     columns: int,
     levels: int,
@@ -146,7 +146,7 @@ def _tiled(pictures: np.ndarray, columns: int) -> np.ndarray:
     return sheet
 
 
-def _grids(frames: Any, columns: int, span: tuple[float, float] | None, clip: bool, name: str) -> np.ndarray:
+def _grids(frames: Any, columns: int, span: plots.Span | None, clip: bool, name: str) -> np.ndarray:
     # Bytes (T, H, W) or (T, H, W, 3), one grid for each timestep.
     given = plots.array(frames)
     if given.ndim != 5:

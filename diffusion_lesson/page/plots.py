@@ -4,7 +4,7 @@ import base64
 import html
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 from matplotlib.figure import Figure
 from PIL import Image
+
+Number = int | float  # beartype takes `float` at its word
+Span = tuple[Number, Number]
 
 # One object, one colour and one dash, in every figure (Okabe–Ito; see lesson.mplstyle).
 ROLES: dict[str, dict[str, Any]] = {
@@ -35,9 +38,7 @@ def array(values: Any) -> np.ndarray:
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
-def pixels(
-    images: Any, *, span: tuple[float, float] | None = None, clip: bool = False, name: str = "images"
-) -> np.ndarray:
+def pixels(images: Any, *, span: Span | None = None, clip: bool = False, name: str = "images") -> np.ndarray:
     """Bytes to draw, (N, H, W) grey or (N, H, W, 3) colour, from numbers in `span`.
 
     images: (N, H, W), (N, 1, H, W), (N, 3, H, W) or (N, H, W, 3). span: the numbers shown as black and as
@@ -119,9 +120,9 @@ def image_grid(
     columns: int = 8,
     titles: Sequence[str] | None = None,
     row_titles: Sequence[str] | None = None,
-    span: tuple[float, float] | None = None,
+    span: Span | None = None,
     clip: bool = False,
-    tile: float = 0.75,
+    tile: Number = 0.75,
 ) -> Figure:
     """Pictures side by side, `columns` in a row, each `tile` inches wide; shapes and `span` as for `pixels`.
 
@@ -156,3 +157,94 @@ def image_grid(
             axes.text(-gap, top + height / 2, row_titles[k // columns], ha="right", va="center", fontsize=9)
     axes.set(xlim=(0, across), ylim=(down, 0))
     return figure
+
+
+def schedule_curves(schedules: Mapping[str, Any]) -> Figure:
+    """ᾱ_t, and the log signal-to-noise ratio ln ᾱ_t/(1−ᾱ_t) for t ≥ 1, of named Schedules over t/T."""
+    if not schedules:
+        raise ValueError("schedules: got none; expected a mapping from names to schedules")
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    for name, schedule in schedules.items():
+        signal = array(schedule.alpha_bars)
+        time = np.arange(len(signal)) / (len(signal) - 1)
+        left.plot(time, signal, label=name)
+        right.plot(time[1:], np.log(signal[1:] / (1 - signal[1:])))
+    left.set(xlabel="t / T", ylabel="ᾱ", ylim=(-0.02, 1.02), title="what is left of the signal")
+    right.set(xlabel="t / T", ylabel="ln ᾱ / (1 − ᾱ)", title="log signal-to-noise ratio")
+    left.legend()
+    return figure
+
+
+def gaussian_curves(gaussians: Mapping[str, Span], *, roles: Mapping[str, str] | None = None) -> Figure:
+    """Densities of one-dimensional Gaussians, named (mean, variance) pairs; roles: a key of ROLES for a name."""
+    if not gaussians:
+        raise ValueError("gaussians: got none; expected a mapping from names to (mean, variance)")
+    for name, (mean, var) in gaussians.items():
+        if not (math.isfinite(mean) and 0 < var < math.inf):
+            raise ValueError(f"gaussians: got mean {mean:g} and variance {var:g} for {name!r}; expected var > 0")
+    ends = [mean + side * 4 * math.sqrt(var) for mean, var in gaussians.values() for side in (-1, 1)]
+    x = np.linspace(min(ends), max(ends), 801)
+    figure = Figure()
+    axes = figure.subplots()
+    for name, (mean, var) in gaussians.items():
+        density = np.exp(-((x - mean) ** 2) / (2 * var)) / math.sqrt(2 * math.pi * var)
+        axes.plot(x, density, label=name, **_role((roles or {}).get(name)))
+    axes.set(xlabel="x", ylabel="density", ylim=(0, None))
+    axes.legend()
+    return figure
+
+
+def ledger_bars(ledger: Any, *, dims: int) -> Figure:
+    """A Ledger in bits per dimension, the mean over examples: L_T, Σ L_{t−1} and L_0, and L_{t−1} for each t.
+
+    dims: numbers in one picture, such as 64 for 8 × 8.
+    """
+    if dims < 1:
+        raise ValueError(f"dims: got {dims}; expected the numbers in one picture, 1 or more")
+    bits = 1 / (dims * math.log(2))
+    denoising = array(ledger.denoising) * bits
+    total = float(array(ledger.total()).mean()) * bits
+    prior = float(array(ledger.prior).mean()) * bits
+    reconstruction = float(array(ledger.reconstruction).mean()) * bits
+    parts = {
+        "prior $L_T$": prior,
+        "denoising": total - prior - reconstruction,
+        "reconstruction $L_0$": reconstruction,
+    }
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    colours = [ROLES[role]["color"] for role in ("noise", "posterior", "data")]
+    bars = left.barh(list(parts), list(parts.values()), color=colours)
+    left.bar_label(bars, fmt="%.3f", padding=3)
+    left.set(xlabel="bits per dimension", title=f"in all {total:.3f}", xlim=(0, 1.25 * max(parts.values())))
+    left.invert_yaxis()
+    right.plot(array(ledger.steps), denoising.mean(0), **ROLES["posterior"])
+    right.set(xlabel="t", ylabel="bits per dimension", yscale="log", title="$L_{t-1}$ for each $t$")
+    return figure
+
+
+def loss_curve(losses: Any, *, window: int = 50) -> Figure:
+    """Losses over steps: the median of the last `window`, in a band from their 10th to 90th percentile."""
+    values = array(losses).astype(float)
+    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+        raise ValueError(f"losses: got shape {values.shape}; expected 2 or more finite numbers")
+    if window < 1:
+        raise ValueError(f"window: got {window}; expected 1 or more")
+    runs = [values[max(0, k - window + 1) : k + 1] for k in range(len(values))]
+    low, middle, high = np.array([np.percentile(run, (10, 50, 90)) for run in runs]).T
+    figure = Figure()
+    axes = figure.subplots()
+    steps = np.arange(1, len(values) + 1)
+    colour = ROLES["model"]["color"]
+    axes.fill_between(steps, low, high, color=colour, alpha=0.3, linewidth=0, label="80 % of the last losses")
+    axes.plot(steps, middle, color=colour, label="their median")
+    axes.set(xlabel="step", ylabel="loss", yscale="log" if values.min() > 0 else "linear")
+    axes.legend()
+    return figure
+
+
+def _role(name: str | None) -> dict[str, Any]:
+    if name is not None and name not in ROLES:
+        raise ValueError(f"roles: got {name!r}; expected one of {sorted(ROLES)}")
+    return {} if name is None else ROLES[name]

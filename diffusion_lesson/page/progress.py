@@ -100,7 +100,7 @@ class Preview:
     of one passes, so that most of the time is left for the work.
     """
 
-    def __init__(self, draw: Callable[[], Figure], *, alt: str, every: float = 1.0) -> None:
+    def __init__(self, draw: Callable[[], Figure], *, alt: str, every: plots.Number = 1.0) -> None:
         if every <= 0:
             raise ValueError(f"every: got {every:g}; expected seconds, more than 0")
         self.alt = plots.checked_alt(alt)

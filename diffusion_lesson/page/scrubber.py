@@ -17,7 +17,7 @@ from diffusion_lesson.page import plots
 from diffusion_lesson.page.frames import film_indices, panel
 
 _GAP, _HIGH = 12, 400  # page pixels between two panels, and of the tallest
-_CURVES = (("currentColor", ""), ("#0072B2", "2 3"), ("#E69F00", "8 4"), ("#009E73", "8 3 2 3"))
+_CURVES = (("currentColor", ""), ("#CC79A7", "8 4"), ("#56B4E9", "2 3"), ("#777777", "8 3 2 3"))
 
 _INPUT = (
     "const f=this.closest('figure'),i=+this.value,l=JSON.parse(f.dataset.labels)[i];"
@@ -65,7 +65,7 @@ class TimestepSlider:
         caption: str,
         alt: str | None = None,
         curve: Any = None,
-        span: tuple[float, float] | None = None,
+        span: plots.Span | None = None,
         clip: bool = False,
         columns: int = 8,
         start: int = 0,
