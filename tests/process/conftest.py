@@ -1,6 +1,5 @@
 from collections.abc import Callable, Iterable
 
-import jaxtyping
 import pytest
 import torch
 from torch import Tensor
@@ -13,15 +12,6 @@ SCHEDULES = {
     "scaled_linear": scaled_linear,
     "cosine": cosine,
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors here are tiny: threads that wait for each other cost four times what they save."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=list(SCHEDULES))
@@ -79,14 +69,6 @@ def script_noise(monkeypatch) -> Callable[[Iterable[Tensor]], None]:
         monkeypatch.setattr(torch, "randn", scripted)
 
     return script
-
-
-@pytest.fixture
-def without_type_checks():
-    """As a reader runs the package: its own errors speak, and a thousand steps take a second less."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture
