@@ -202,7 +202,7 @@ def test_without_labels_a_network_with_classes_is_told_none():
 
 REFUSED = {
     "images": [
-        {"images": pictures() * 1.01},
+        {"images": pictures() + 0.5},
         {"images": pictures() - 0.5},
         {"images": torch.full((2, 1, 8, 8), float("nan"))},
         {"images": pictures()[:0]},
@@ -340,13 +340,12 @@ def test_a_partial_file_counts_for_nothing_and_goes_with_the_next_checkpoint(tmp
     assert [file.name for file in tmp_path.glob("*.partial")] == []
 
 
-def test_a_checkpoint_never_shares_memory_with_what_is_trained_on(tmp_path):
-    stopped(tmp_path, 5)
-    saved = (tmp_path / "step-00000005.safetensors").read_bytes()
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists the files in memory")
+def test_a_resumed_training_does_not_live_in_the_file_it_came_from(tmp_path):
+    stopped(tmp_path, 5)  # on Windows such a file could not be deleted
     loop = run(tmp_path)
-    for _ in range(4):
-        next(loop)
-    assert (tmp_path / "step-00000005.safetensors").read_bytes() == saved
+    next(loop)
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
 
 
 class Transposed(nn.Module):
