@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from diffusion_lesson import __main__ as shell
-from diffusion_lesson.learning import training, weights
+from diffusion_lesson.learning import checkpoints, training, weights
 from diffusion_lesson.process.schedule import cosine
 
 TRAIN = ["train", "--steps", "5", "--batch-size", "4", "--device", "cpu"]
@@ -57,7 +57,7 @@ def test_its_card_says_how_it_was_made(trained):
 
 
 def test_its_weights_are_the_averaged_ones(trained):
-    saved = training.load_file(trained / "checkpoint" / "step-00000005.safetensors")
+    saved = checkpoints.load_file(trained / "checkpoint" / "step-00000005.safetensors")
     model, _, _ = weights.read(trained / "model")
     assert all(torch.equal(value, saved[f"averaged/{key}"]) for key, value in model.state_dict().items())
 
@@ -161,6 +161,13 @@ def test_the_grid_is_row_by_row_with_black_between_and_all_grey_levels(tmp_path)
     expected = np.zeros((17, 17))
     expected[:8, 9:], expected[9:, :8] = 128, 255  # 8 of 16 levels, and 16 of 16; the fourth place is empty
     assert (grid == expected).all()
+
+
+def test_the_grid_shows_pictures_upright(tmp_path):
+    picture = torch.full((1, 1, 8, 8), -1.0)
+    picture[0, 0, 0, 7] = 1
+    shell.write_grid(tmp_path / "a.png", picture, levels=17)
+    assert np.argwhere(pixels(tmp_path / "a.png")[4::8, 4::8]).tolist() == [[0, 7]]  # row 0, column 7
 
 
 def test_the_grid_keeps_the_order_of_colours(tmp_path):
