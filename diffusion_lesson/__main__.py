@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from diffusion_lesson.learning import data, training, weights
+from diffusion_lesson.learning import checkpoints, data, training, weights
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.page.progress import track
 from diffusion_lesson.process import samplers
@@ -105,7 +105,7 @@ def write_grid(path: Path, pictures: Tensor, levels: int) -> None:
     zoom = max(1, 64 // width)
     path.parent.mkdir(parents=True, exist_ok=True)
     enlarged = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
-    training.replace_file(path, lambda file: enlarged.save(file, "PNG"))
+    checkpoints.replace_file(path, lambda file: enlarged.save(file, "PNG"))
 
 
 def _last(items: Iterable[T]) -> T:

@@ -1,22 +1,17 @@
-"""The training loop as a generator, with an average of the weights and checkpoints that resume bit for bit."""
+"""The training loop as a generator, with an average of the weights; it resumes bit for bit."""
 
 import copy
-import hashlib
-import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import cos, inf, isfinite, pi
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from diffusion_lesson.learning import checkpoints
 from diffusion_lesson.process.losses import eps_loss, v_loss, x0_loss
 from diffusion_lesson.process.prediction import Predicts
 from diffusion_lesson.process.schedule import Schedule
@@ -78,12 +73,12 @@ def train(
     generator = torch.Generator(device).manual_seed(seed)
     settings = {
         "steps": steps, "batch_size": batch_size, "lr": lr, "ema": ema, "seed": seed, "predicts": predicts,
-        "drop_labels": drop_labels, "images": _digest(images, labels), "betas": _digest(schedule.betas),
-        "network": _layout(model),
+        "drop_labels": drop_labels, "network": checkpoints.layout(model),
+        "images": checkpoints.digest(images, labels), "betas": checkpoints.digest(schedule.betas),
     }  # fmt: skip
-    state = _State(model, averaged, optimizer, generator)
+    state = checkpoints.State(model, averaged, optimizer, generator)
     folder = Path(checkpoint) if checkpoint is not None else None
-    first, loss_now = _resume(folder, state, settings) if folder is not None else (0, float("nan"))
+    first, loss_now = checkpoints.resume(folder, state, settings) if folder is not None else (0, float("nan"))
     begun = time.perf_counter()  # monotonic() may stand still for a whole step on Windows
     if first == steps:
         yield Progress(steps, loss_now, 0.0, averaged)
@@ -111,7 +106,7 @@ def train(
         optimizer.step()
         _average(averaged, model, keep=min(ema, step / (step + 9)))
         if folder is not None and (step % checkpoint_every == 0 or step == steps):
-            _save(folder, state, {"step": step, "loss": loss_now, "settings": settings})
+            checkpoints.save(folder, state, {"step": step, "loss": loss_now, "settings": settings})
         yield Progress(step, loss_now, (step - first) * batch_size / (time.perf_counter() - begun), averaged)
 
 
@@ -122,101 +117,6 @@ def _average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
         ours.lerp_(theirs, 1 - keep)
     for buffer, latest in zip(averaged.buffers(), model.buffers(), strict=True):
         buffer.copy_(latest)
-
-
-@dataclass(frozen=True)
-class _State:
-    """Everything that changes while training, as one flat dictionary of tensors."""
-
-    model: nn.Module
-    averaged: nn.Module
-    optimizer: torch.optim.Optimizer
-    generator: torch.Generator
-
-    def tensors(self) -> dict[str, Tensor]:
-        out = {"generator": self.generator.get_state()}
-        for name, module in (("model", self.model), ("averaged", self.averaged)):
-            out |= {f"{name}/{key}": value.contiguous() for key, value in module.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            out |= {f"optimizer/{index}/{key}": value.contiguous() for key, value in moments.items()}
-        return out
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "averaged": {}, "optimizer": {}}
-        for name, value in tensors.items():
-            part, _, key = name.partition("/")
-            if key:
-                parts[part][key] = value
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in parts["optimizer"].items():
-            index, _, key = name.partition("/")
-            moments.setdefault(int(index), {})[key] = value.clone()  # or it would live in the mapped file
-        self.model.load_state_dict(parts["model"])
-        self.averaged.load_state_dict(parts["averaged"])
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.generator.set_state(tensors["generator"].cpu())
-
-
-def _save(folder: Path, state: _State, note: dict[str, Any]) -> None:
-    """Write the tensors, then checkpoint.json that names them. The rename of the JSON is the moment it counts.
-
-    Killed before that moment, the last checkpoint stands; killed after it, the new one does.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"step-{note['step']:08d}.safetensors"
-    replace_file(folder / name, lambda path: path.write_bytes(save(state.tensors())))
-    text = json.dumps(note | {"tensors": name}, indent=1)
-    replace_file(folder / "checkpoint.json", lambda path: path.write_text(text, "utf-8"))
-    for old in folder.glob("step-*"):
-        if old.name != name:
-            old.unlink()
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, see it on the disk, and rename it: all of it or nothing."""
-    temporary = path.with_name(path.name + ".partial")
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _resume(folder: Path, state: _State, settings: dict[str, Any]) -> tuple[int, float]:
-    """Load the folder's checkpoint into `state`, if it holds one: (steps done, the last loss)."""
-    if not (folder / "checkpoint.json").exists():
-        return 0, float("nan")
-    try:
-        note = json.loads((folder / "checkpoint.json").read_text("utf-8"))
-        written, step, loss = note["settings"], note["step"], note["loss"]
-        tensors = load_file(folder / note["tensors"])
-    except (ValueError, KeyError, TypeError, FileNotFoundError, SafetensorError) as error:
-        raise ValueError(f"checkpoint: {folder} holds a damaged one ({error}); delete it to begin anew") from error
-    changed = [f"{k} was {written.get(k)!r}, is {v!r}" for k, v in settings.items() if written.get(k) != v]
-    if changed:
-        raise ValueError(
-            f"checkpoint: {folder} was written with other settings ({'; '.join(changed)}); "
-            "use the same ones, or another folder to begin anew"
-        )
-    state.load(tensors)
-    return step, loss
-
-
-def _layout(model: nn.Module) -> str:
-    """How many numbers the network has, and a short hash of their names and shapes."""
-    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    count = sum(p.numel() for p in model.parameters())
-    return f"{count} parameters, {hashlib.sha256(str(shapes).encode()).hexdigest()[:8]}"
-
-
-def _digest(*tensors: Tensor | None) -> str:
-    """A short hash of the numbers, to tell one data set from another."""
-    h = hashlib.sha256()
-    for tensor in tensors:
-        if tensor is not None:
-            h.update(str(tuple(tensor.shape)).encode())
-            h.update(tensor.detach().cpu().reshape(-1).numpy().data)
-    return h.hexdigest()[:16]
 
 
 def _check(

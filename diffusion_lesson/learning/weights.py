@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from diffusion_lesson.learning.training import replace_file
+from diffusion_lesson.learning.checkpoints import replace_file
 from diffusion_lesson.networks.classifier import DigitsClassifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import schedule as schedules
