@@ -250,7 +250,7 @@ def look():
 
 @pytest.fixture
 def quiet_machine():
-    """To be called before a time is judged: skips where other programs take this machine's cores."""
+    """Call it before times are taken, and before they are judged: it skips where others use the cores."""
 
     def check():
         begun, used = time.perf_counter(), time.process_time()

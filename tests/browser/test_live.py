@@ -50,6 +50,7 @@ def test_a_key_changes_the_picture_and_the_words(page, handle):
 
 
 def test_it_answers_in_time(page, handle, quiet_machine, record_property):
+    quiet_machine()
     page.locator(".widget-image").evaluate(TIMED)
     page.keyboard.press("Home")
     page.wait_for_timeout(500)

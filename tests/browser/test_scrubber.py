@@ -109,6 +109,7 @@ COUNTED = """s => {
 
 def test_it_follows_the_hand(page, figure, quiet_machine, record_property):
     """32 ms a move, where two frames of the screen are the floor, and 45 frames a second."""
+    quiet_machine()
     slider, rounds = figure.locator("input"), []
     for _ in range(3):
         rounds.append((median_of_keys(page, slider), rate_of_drag(page, slider)))
