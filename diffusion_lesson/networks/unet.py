@@ -34,6 +34,11 @@ def _norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(min(8, channels), channels)
 
 
+def _start_at_zero(conv: nn.Conv2d) -> None:
+    for parameter in conv.parameters():
+        nn.init.zeros_(parameter)
+
+
 class Block(nn.Module):
     """x + convolutions(x), told the step: (B, channels_in, H, W) → (B, channels_out, H, W).
 
@@ -47,7 +52,7 @@ class Block(nn.Module):
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.told = nn.Linear(embedding, 2 * channels_out)
         self.short = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)  # at first every block passes its input on
+        _start_at_zero(self.conv2)  # at first every block passes its input on
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """The residual block's output at the embedded step."""
@@ -64,7 +69,7 @@ class Attention(nn.Module):
         super().__init__()
         self.norm, self.heads = _norm(channels), heads
         self.qkv, self.out = nn.Conv2d(channels, 3 * channels, 1), nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
+        _start_at_zero(self.out)
 
     def forward(self, x: Tensor) -> Tensor:
         """Each place's features, with what it gathered from the others added."""
@@ -119,7 +124,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(Block(2 * c, c, embedding) for c in widths)
         self.norm = _norm(widths[0])
         self.head = nn.Conv2d(widths[0], channels_in * patch**2, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
+        _start_at_zero(self.head)  # at first it predicts zero
 
     def forward(self, x: Batch, t: Steps, labels: Steps | None = None) -> Batch:
         """The prediction for x_t at step t, like x. labels: (B,), None for "no label"."""

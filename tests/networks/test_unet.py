@@ -242,3 +242,9 @@ def test_one_step_or_label_for_many_pictures_is_refused(net, x, name, without_ty
 def test_a_width_that_does_not_fall_into_groups_is_refused(width):
     with pytest.raises(ValueError, match=r"^width: expected 4 or multiples of 8"):
         UNet(1, width)
+
+
+def test_an_untrained_network_predicts_zero():
+    for net in (UNet(1, 8), UNet(3, 8, patch=2, classes=2, attention=True)):
+        x = torch.randn(2, net.config["channels_in"], 8, 8)
+        assert torch.equal(net(x, torch.tensor([1, 7])), torch.zeros_like(x))
