@@ -166,9 +166,14 @@ def lab(chromium, executed, tmp_path_factory):
 @pytest.fixture(scope="session")
 def lab_page(chromium, lab):
     """The lesson, run in JupyterLab."""
+    yield from run_all(chromium, f"{lab}/lab/tree/lesson.ipynb")
+
+
+def run_all(chromium, address):
+    """A page of JupyterLab or Notebook 7, all its cells run."""
     page = chromium.new_page(viewport={"width": 1200, "height": 1000})
     page.set_default_timeout(10_000)
-    page.goto(f"{lab}/lab/tree/lesson.ipynb")
+    page.goto(address)
     page.wait_for_function("window.jupyterapp && document.querySelector('.jp-CodeCell')", timeout=60_000)
     connected = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus == 'connected'"
     page.wait_for_function(connected, timeout=60_000)
@@ -176,6 +181,17 @@ def lab_page(chromium, lab):
     page.locator("img[alt^='A black line']").wait_for(timeout=90_000)
     yield page
     page.close()
+
+
+@pytest.fixture(scope="session")
+def notebook_page(chromium, tmp_path_factory):
+    """The lesson, run in Notebook 7."""
+    folder = tmp_path_factory.mktemp("notebook")
+    nbformat.write(notebook(), folder / "lesson.ipynb")
+    arguments = ["notebook", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"]
+    arguments += ["--JupyterNotebookApp.expose_app_in_browser=True"]
+    with server(sys.executable, arguments, folder) as url:
+        yield from run_all(chromium, f"{url}/notebooks/lesson.ipynb")
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ def static_page(chromium, static_file):
     context.close()
 
 
-@pytest.fixture(params=["lab_page", "classic_page", "static_page"])
+@pytest.fixture(params=["lab_page", "notebook_page", "classic_page", "static_page"])
 def page(request):
     return request.getfixturevalue(request.param)
 
