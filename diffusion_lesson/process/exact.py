@@ -40,6 +40,8 @@ class Mixture:
 
     def log_prob(self, x: Batch, schedule: Schedule | None = None, t: Steps | None = None) -> Nats:
         """ln q(x_t), (B,) nats; of x_0 itself where no schedule and t are given (then all s_k > 0)."""
+        if (schedule is None) != (t is None):
+            raise ValueError("t: expected schedule and t together, or neither for the density of x_0")
         if schedule is None or t is None:
             if not (self.vars > 0).all():
                 raise ValueError("vars: a finite data set has no density at t = 0, give schedule and t ≥ 1")

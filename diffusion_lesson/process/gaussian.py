@@ -68,6 +68,8 @@ def discretized_log_prob(p: Gaussian, x: Batch, levels: int = 256) -> Nats:
     clamp would no longer give a bound.
     """
     _refuse_a_point(p, "discretized_log_prob")
+    if levels < 2:
+        raise ValueError(f"levels: expected 2 or more, got {levels}")
     half = 1 / (levels - 1)
     x64, mean, sd = x.double(), p.mean.double(), p.var.double().sqrt()
     level = ((x64 + 1) / (2 * half)).round()

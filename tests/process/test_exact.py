@@ -8,6 +8,7 @@ from torch.testing import assert_close
 from diffusion_lesson.process import exact
 from diffusion_lesson.process.exact import Mixture
 from diffusion_lesson.process.losses import eps_loss
+from diffusion_lesson.process.schedule import linear
 
 F64 = torch.float64
 
@@ -181,3 +182,9 @@ class TestWorlds:
     def test_a_negative_variance_is_refused(self):
         with pytest.raises(ValueError, match=r"^vars: expected variances ≥ 0, got a smallest of -0.1"):
             Mixture(torch.tensor([0.5, 0.5]), torch.zeros(2, 3), torch.tensor([1.0, -0.1]))
+
+
+def test_a_schedule_without_a_step_is_no_question():
+    world = exact.gaussian(torch.zeros(1), 1.0)
+    with pytest.raises(ValueError, match="t: expected schedule and t together"):
+        world.log_prob(torch.zeros(1, 1), linear())

@@ -188,3 +188,9 @@ class TestBins:
         x = grid(256)[100:101, None]
         p = Gaussian(x + 0.3, torch.full_like(x, 0.25))
         assert_close(discretized_log_prob(p, x).item(), p.log_prob(x).item() + log(2 / 255), rtol=0, atol=1e-4)
+
+
+def test_one_level_is_no_grid():
+    one = Gaussian(torch.zeros(1, 1), torch.ones(1, 1))
+    with pytest.raises(ValueError, match="levels: expected 2 or more, got 1"):
+        discretized_log_prob(one, torch.zeros(1, 1), levels=1)
