@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from math import log
 
 import torch
@@ -67,8 +66,9 @@ def ledger(
 ) -> Ledger:
     """L_T, every L_{t−1} for t = 2..T, and L_0 of pictures x0 in [−1, 1] (DDPM eq. 5; lesson 08).
 
-    steps: None visits every t = 2..T. A count 2 ≤ steps < T − 1 visits that many, spread over strata of equal
-    length with two (in one of them three, if the count is odd) drawn at random from each.
+    steps: None visits every t = 2..T. A count 2 ≤ steps < T − 1 visits that many: two drawn at random from each
+    of steps/2 strata (three from the last, if the count is odd), short at small t, where the terms are large.
+    All examples share the visited t, so the error this leaves in a batch's mean does not shrink with the batch.
     decoder: ln p(x_0 | x_1) from p_θ(x_0 | x_1), (B,) nats. For the embedded digits it is
     `partial(discretized_log_prob, levels=17)`.
     Noise: one draw like x0 for each visited t, ascending from t = 1 (after the draw of the steps, if any).
@@ -108,17 +108,24 @@ def _every_step(T: int) -> tuple[list[int], tuple[tuple[int, int], ...]]:
 def _some_steps(
     T: int, steps: int, generator: torch.Generator | None
 ) -> tuple[list[int], tuple[tuple[int, int], ...]]:
-    """`steps` of 2..T: strata of as equal a length as can be, two distinct steps drawn from each."""
+    """`steps` of 2..T: strata that lengthen with t, two distinct steps drawn from each (three from the last).
+
+    L_{t−1} falls by orders of magnitude over the first steps, so those are nearly all visited: the edges grow by
+    an equal factor, as far as two steps a stratum allow.
+    """
     if not 2 <= steps < T - 1:
         raise ValueError(f"steps: expected None for every step, or a count from 2 to T − 2 = {T - 2}, got {steps}")
     device = generator.device if generator is not None else "cpu"
     visited: list[int] = []
     strata: list[tuple[int, int]] = []
-    edges = [2 + (T - 1) * k // (steps // 2) for k in range(steps // 2 + 1)]
-    for first, end in pairwise(edges):
-        size = end - first
-        count = 3 if steps % 2 and end == edges[-1] else 2
+    first, odd = 2, steps % 2
+    for left in range(steps // 2, 0, -1):  # strata still to be made, this one included
+        rest = T + 1 - first
+        even_factor = round(first * ((T + 1) / first) ** (1 / left)) - first
+        size = min(max(2, even_factor), rest - 2 * (left - 1) - odd) if left > 1 else rest
+        count = 2 + (odd if left == 1 else 0)
         drawn = torch.randperm(size, generator=generator, device=device)[:count]
         visited += sorted((first + drawn).tolist())
         strata.append((count, size))
+        first += size
     return visited, tuple(strata)
