@@ -11,7 +11,7 @@ BIN := .venv/bin
 .PHONY: lab test lint unit strict browser notebooks clean
 
 lab: .venv/lab
-	$(BIN)/jupyter lab notebooks/10_train_a_unet.ipynb
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
 test: .venv/dev lint unit strict browser
 
