@@ -1,5 +1,6 @@
 # make lab     opens the course in JupyterLab          make test       everything CI checks
-# make notebooks  re-runs and normalises the lessons   make clean      forgets the environment
+# make notebooks  re-runs and normalises the lessons   make figures    redraws the figures
+# make clean   forgets the environment
 #
 # PYTHON=python3.12 chooses the interpreter (3.11 or newer).
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes PyTorch's own CPU build (README: "Without a GPU").
@@ -8,7 +9,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 
-.PHONY: lab test lint unit strict browser notebooks clean
+.PHONY: lab test lint unit strict browser notebooks figures clean
 
 lab: .venv/lab
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
@@ -33,6 +34,9 @@ browser: .venv/dev
 
 notebooks: .venv/dev
 	QUIET=1 $(BIN)/python tests/notebook_tool.py notebooks/*.ipynb
+
+figures: .venv/dev
+	for script in $(filter-out figures/house.py,$(wildcard figures/*.py)); do $(BIN)/python $$script || exit 1; done
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
