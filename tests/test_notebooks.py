@@ -1,5 +1,7 @@
 """The lessons as files: what nbval would let pass is caught here, and the catcher is tested itself."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -8,7 +10,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from tests import notebook_tool
 
-LESSONS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).parents[1]
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
@@ -64,3 +67,29 @@ def test_a_sound_notebook_has_no_fault() -> None:
     outputs = (_picture('<img src="x" alt="a black square">'), new_output("stream", text="see https://a.b/home/c"))
     text = r"$$a = b \tag{3.1}$$"
     assert list(notebook_tool.faults(_notebook("# Check (3.1)\nassert True", outputs, text=text))) == []
+
+
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
+SET_UP = f"""\
+try:
+    import diffusion_lesson
+except ModuleNotFoundError:  # in Colab: fetch the course first
+    %pip install -q "git+{REPOSITORY}\""""
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_the_set_up_and_the_way_to_colab_name_the_repository_of_pyproject(path: Path) -> None:
+    title, set_up = nbformat.read(path, as_version=4).cells[:2]
+    assert set_up.source == SET_UP
+    slug = REPOSITORY.removeprefix("https://github.com/")
+    colab = f"https://colab.research.google.com/github/{slug}/blob/main/notebooks/{path.name}"
+    assert f"[Open in Colab]({colab})" in title.source
+    assert title.source.startswith(f"# {path.stem[:2]} · ")
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_links_between_lessons_lead_somewhere(path: Path) -> None:
+    text = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "markdown")
+    links = set(re.findall(r"\]\(([^):#]+\.ipynb)\)", text))
+    assert links <= {lesson.name for lesson in LESSONS}
+    assert path.stem == "00_start_here" or "**References.**" in text
