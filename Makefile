@@ -9,7 +9,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 
-.PHONY: lab test lint unit strict browser notebooks figures clean
+.PHONY: lab test lint unit strict browser timing notebooks figures clean
 
 lab: .venv/lab
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
@@ -31,6 +31,9 @@ strict: .venv/dev
 
 browser: .venv/dev
 	$(BIN)/pytest tests/browser
+
+timing: .venv/dev
+	TIMING=1 $(BIN)/pytest -s tests/browser -k "follows or time or queue"
 
 notebooks: .venv/dev
 	QUIET=1 $(BIN)/python tests/notebook_tool.py notebooks/*.ipynb

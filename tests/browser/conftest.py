@@ -265,15 +265,9 @@ def look():
 
 
 @pytest.fixture
-def quiet_machine():
-    """Call it before times are taken, and before they are judged: it skips where others use the cores."""
+def slack():
+    """How many times slower than its target a thing may be: once where times are judged (make timing), else 4 times.
 
-    def check():
-        begun, used = time.perf_counter(), time.process_time()
-        while time.perf_counter() - begun < 0.5:
-            pass
-        share = (time.process_time() - used) / 0.5
-        if share < 0.85:
-            pytest.skip(f"other programs use this machine: {share:.0%} of a core is left to judge times by")
-
-    return check
+    Elsewhere other programs may share the cores, and a time only shows whether work queues up.
+    """
+    return 1 if os.environ.get("TIMING") else 4

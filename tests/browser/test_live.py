@@ -49,8 +49,7 @@ def test_a_key_changes_the_picture_and_the_words(page, handle):
     assert page.locator(".widget-image").count() == 1  # in place, not stacked
 
 
-def test_it_answers_in_time(page, handle, quiet_machine, record_property):
-    quiet_machine()
+def test_it_answers_in_time(page, handle, slack, record_property):
     page.locator(".widget-image").evaluate(TIMED)
     page.keyboard.press("Home")
     page.wait_for_timeout(500)
@@ -65,11 +64,10 @@ def test_it_answers_in_time(page, handle, quiet_machine, record_property):
             break
     print("; ".join(f"{milliseconds:.0f} ms from key to picture" for milliseconds in rounds))
     record_property("rounds", rounds)
-    quiet_machine()
-    assert min(rounds) <= 130
+    assert min(rounds) <= 130 * slack
 
 
-def test_a_hundred_keys_leave_no_queue(page, handle, quiet_machine):
+def test_a_hundred_keys_leave_no_queue(page, handle, slack):
     page.locator(".widget-image").evaluate(TIMED)
     for _ in range(50):
         page.keyboard.press("ArrowRight")
@@ -85,5 +83,4 @@ def test_a_hundred_keys_leave_no_queue(page, handle, quiet_machine):
     assert drawn < 50
     assert page.evaluate("window.pictures") <= drawn + 1  # nothing comes after it
     assert shown(page) == value(page) == last
-    quiet_machine()
-    assert took <= 300
+    assert took <= 300 * slack

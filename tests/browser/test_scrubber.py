@@ -107,19 +107,17 @@ COUNTED = """s => {
 }"""
 
 
-def test_it_follows_the_hand(page, figure, quiet_machine, record_property):
+def test_it_follows_the_hand(page, figure, slack, record_property):
     """32 ms a move, where two frames of the screen are the floor, and 45 frames a second."""
-    quiet_machine()
     slider, rounds = figure.locator("input"), []
     for _ in range(3):
         rounds.append((median_of_keys(page, slider), rate_of_drag(page, slider)))
-        if rounds[-1][0] <= 32 and rounds[-1][1] >= 45:
+        if rounds[-1][0] <= 32 * slack and rounds[-1][1] >= 45 / slack:
             break
     print("; ".join(f"{milliseconds:.1f} ms, {frames:.0f} frames/s" for milliseconds, frames in rounds))
     record_property("rounds", rounds)
-    quiet_machine()
-    assert min(milliseconds for milliseconds, _ in rounds) <= 32
-    assert max(frames for _, frames in rounds) >= 45
+    assert min(milliseconds for milliseconds, _ in rounds) <= 32 * slack
+    assert max(frames for _, frames in rounds) >= 45 / slack
 
 
 def median_of_keys(page, slider):
@@ -146,7 +144,7 @@ def rate_of_drag(page, slider):
     return rate
 
 
-def test_a_hundred_events_leave_no_queue(page, figure, look):
+def test_a_hundred_events_leave_no_queue(page, figure, look, slack):
     slider = figure.locator("input")
     took = slider.evaluate("""s => new Promise(done => {
       const begun = performance.now();
@@ -154,7 +152,7 @@ def test_a_hundred_events_leave_no_queue(page, figure, look):
       s.value = 70; s.dispatchEvent(new Event('input'));
       requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - begun)));
     })""")
-    assert took <= 300
+    assert took <= 300 * slack
     says(figure, 70)
     assert abs(look(figure.locator("[role=img]").first, 0.06, 0.12) - KEPT[70]) <= 1
 
@@ -196,7 +194,8 @@ def filmstrip_is_seen(figure):
     images = figure.locator("img")
     assert images.count() == 6
     for k, image in zip((0, 20, 40, 59, 79, 99), images.all(), strict=True):
-        assert image.is_visible()
+        image.scroll_into_view_if_needed()
+        image.wait_for(state="visible")
         assert image.evaluate("i => i.naturalWidth") > 100
         assert image.get_attribute("alt").endswith(f"t = {10 * k}")
     assert figure.get_by_text("t = 790").is_visible()
