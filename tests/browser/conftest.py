@@ -266,7 +266,7 @@ def look():
 
 @pytest.fixture
 def slack():
-    """How many times slower than its target a thing may be: once where times are judged (make timing), else 4 times.
+    """How many times slower than its target a thing may be: 1 where times are judged (make timing), else 4.
 
     Elsewhere other programs may share the cores, and a time only shows whether work queues up.
     """
