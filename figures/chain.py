@@ -33,9 +33,9 @@ def build(folder: Path | None = None) -> Path:
             arrow = {"arrowstyle": "-|>", "linewidth": 2}
             axes.annotate("", (2 * k - 0.65, 0.25), (2 * k - 1.35, 0.25), arrowprops=arrow | {"color": noise})
             axes.annotate("", (2 * k - 1.35, -0.25), (2 * k - 0.65, -0.25), arrowprops=arrow | {"color": model})
-    axes.text(4, 0.85, "$q$ adds noise: nothing to learn", ha="center", fontsize=10)
-    axes.text(4, -1.35, r"$p_\theta$ takes it out: learned", ha="center", fontsize=10)
-    axes.set(xlim=(-0.7, 8.7), ylim=(-1.5, 1.1))
+    axes.text(4, 0.75, "$q$ adds noise: nothing to learn  →", ha="center", fontsize=10)
+    axes.text(4, -1.4, r"←  $p_\theta$ takes it out: learned", ha="center", fontsize=10)
+    axes.set(xlim=(-0.7, 8.7), ylim=(-1.5, 1.0))
     axes.axis("off")
     return save(
         figure,

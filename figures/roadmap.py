@@ -6,45 +6,53 @@ import matplotlib.pyplot as plt
 from house import save
 
 LESSONS = {  # number: (name, column, row)
-    "01": ("Convolution", 0, 1),
-    "02": ("GANs", 1, 1),
     "03": ("Forward process", 0, 0),
     "04": ("One jump", 1, 0),
     "05": ("Bayes posterior", 2, 0),
-    "06": ("Two epsilons", 3, 1),
     "07": ("The ELBO", 3, 0),
     "08": ("Three terms", 4, 0),
     "09": ("The ε-loss", 5, 0),
+    "01": ("Convolution", 0, 1),
+    "02": ("GANs", 1, 1),
+    "06": ("Two epsilons", 3, 1),
     "10": ("Train a U-Net", 5, 1),
+    "11–14": ("to come", 6, 1),
 }
 RESTS_ON = [
-    ("01", "02"), ("03", "04"), ("04", "05"), ("05", "06"), ("05", "07"), ("07", "08"), ("08", "09"), ("09", "10"),
+    ("01", "02"), ("03", "04"), ("04", "05"), ("05", "07"), ("05", "06"), ("07", "08"), ("08", "09"), ("06", "09"),
+    ("09", "10"), ("01", "10"), ("10", "11–14"),
 ]  # fmt: skip
+BELOW = "arc,angleA=-90,angleB=-90,armA=32,armB=32,rad=6"  # under the boxes in between
 
 
 def build(folder: Path | None = None) -> Path:
     """Draw and save the figure."""
-    figure, axes = plt.subplots(figsize=(8.4, 2.3))
+    figure, axes = plt.subplots(figsize=(8.4, 1.9))
+    boxes = {}
     for number, (name, column, row) in LESSONS.items():
-        colour = "#E69F00" if number == "10" else "#444444"
-        box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": colour, "linewidth": 1.6}
-        axes.text(column, -row, f"{number}\n{name}", ha="center", va="center", fontsize=9, bbox=box)
+        colour, line = {"10": ("#E69F00", "-"), "11–14": ("#888888", ":")}.get(number, ("#444444", "-"))
+        look = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour, "linestyle": line}
+        text = axes.text(
+            column, -row, f"{number}\n{name}", ha="center", va="center", fontsize=9, bbox=look | {"linewidth": 1.6}
+        )
+        boxes[number] = text.get_bbox_patch()
     for before, after in RESTS_ON:
-        (_, x0, y0), (_, x1, y1) = LESSONS[before], LESSONS[after]
-        start, end = (x0 + 0.44, -y0), (x1 - 0.44, -y1)
-        if x0 == x1:
-            start, end = (x0, -y0 - 0.3), (x1, -y1 + 0.3)
-        axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "#888888", "linewidth": 1.4})
-    axes.set(xlim=(-0.55, 5.55), ylim=(-1.45, 0.45))
+        arrow = {"arrowstyle": "-|>", "color": "#666666", "linewidth": 1.4, "shrinkA": 0, "shrinkB": 1}
+        if (before, after) == ("01", "10"):
+            arrow |= {"connectionstyle": BELOW}
+        ends = [(column, -row) for _, column, row in (LESSONS[after], LESSONS[before])]
+        axes.annotate("", *ends, arrowprops=arrow | {"patchA": boxes[before], "patchB": boxes[after]})
+    axes.set(xlim=(-0.5, 6.4), ylim=(-1.62, 0.3))
     axes.axis("off")
     return save(
         figure,
         __file__,
         folder,
         title="The lessons",
-        alt="Ten boxes in two rows joined by arrows. Above: 03 Forward process, 04 One jump, 05 Bayes posterior, "
-        "07 The ELBO, 08 Three terms, 09 The ε-loss. Below: 01 Convolution and 02 GANs; 06 Two epsilons, reached "
-        "from 05; and 10 Train a U-Net, reached from 09",
+        alt="Boxes in two rows joined by arrows. Above, in a chain: 03 Forward process, 04 One jump, 05 Bayes "
+        "posterior, 07 The ELBO, 08 Three terms, 09 The ε-loss. Below: 01 Convolution leads to 02 GANs and, "
+        "under the others, to 10 Train a U-Net; 06 Two epsilons stands between 05 and 09; 09 leads down "
+        "to 10, and 10 to the lessons to come",
     )
 
 
