@@ -27,4 +27,4 @@ def test_every_svg_has_its_script_and_says_what_is_seen() -> None:
 
 
 def test_they_are_small() -> None:
-    assert sum(path.stat().st_size for path in FIGURES.glob("*.svg")) < 300_000
+    assert sum(path.stat().st_size for path in FIGURES.glob("*.svg")) < 200_000
