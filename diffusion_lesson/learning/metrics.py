@@ -1,25 +1,60 @@
 """How good are the pictures? The Fréchet distance on a classifier's features, and nearest neighbours."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
+from safetensors import safe_open
 from torch import Tensor
 
-from diffusion_lesson.networks.classifier import DigitsClassifier
+from diffusion_lesson.learning import weights
+from diffusion_lesson.networks.classifier import Classifier
 from diffusion_lesson.shapes import Batch
 
 
 @torch.no_grad()
-def features(classifier: DigitsClassifier, x: Batch, batch_size: int = 500) -> Float[Tensor, " N F"]:
+def features(classifier: Classifier, x: Batch, batch_size: int = 500) -> Float[Tensor, " N F"]:
     """`classifier.features` of pictures x (N, C, H, W), in eval mode, a batch at a time."""
     classifier.eval()
     return torch.cat([classifier.features(part) for part in x.split(batch_size)])
 
 
-def frechet_distance(features_a: Float[Tensor, " N F"], features_b: Float[Tensor, " M F"]) -> float:
-    """‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½): Gaussians fitted to two sets of features, compared.
+@dataclass(frozen=True)
+class Moments:
+    """All that the Fréchet distance knows of a set of pictures: its features' mean (F,) and covariance (F, F)."""
 
-    It is 0 for equal sets and falls with more samples, so it is told beside n and the real-against-real floor
-    (arXiv:1706.08500). Covariances divide by n − 1. ValueError for fewer than 2 rows, or rows that don't fit.
+    mean: Float[Tensor, " F"]
+    cov: Float[Tensor, "F F"]
+    count: int  # of pictures
+
+
+def moments(rows: Float[Tensor, " N F"]) -> Moments:
+    """Mean and covariance of features, in float64; the covariance divides by N − 1. ValueError for N < 2."""
+    if len(rows) < 2 or not rows.isfinite().all():
+        raise ValueError(f"rows: expected 2 rows or more of finite numbers, got {tuple(rows.shape)}")
+    wide = rows.double()
+    return Moments(wide.mean(0), torch.atleast_2d(torch.cov(wide.T)), len(rows))
+
+
+def moments_distance(a: Moments, b: Moments) -> float:
+    """‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½): the Fréchet distance of two Gaussians, squared.
+
+    It is told beside the counts and the real-against-real floor (arXiv:1706.08500).
+    """
+    if a.mean.shape != b.mean.shape:
+        raise ValueError(f"b: expected {len(a.mean)} features, as a has, got {len(b.mean)}")
+    mean_gap = ((a.mean - b.mean) ** 2).sum()
+    # tr (Σ_a Σ_b)^½ from the symmetric Σ_a^½ Σ_b Σ_a^½, which has the same eigenvalues.
+    values, vectors = torch.linalg.eigh(a.cov)
+    root_a = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    root = torch.linalg.eigvalsh(root_a @ b.cov @ root_a).clamp_min(0).sqrt().sum()
+    return (mean_gap + a.cov.trace() + b.cov.trace() - 2 * root).clamp_min(0).item()  # rounding may say −1e-8
+
+
+def frechet_distance(features_a: Float[Tensor, " N F"], features_b: Float[Tensor, " M F"]) -> float:
+    """`moments_distance` of two sets of features: Gaussians fitted to each, compared.
+
+    It is 0 for equal sets and falls with more samples. ValueError for fewer than 2 rows, or rows that don't fit.
     """
     for name, rows in (("features_a", features_a), ("features_b", features_b)):
         if len(rows) < 2 or not rows.isfinite().all():
@@ -28,14 +63,23 @@ def frechet_distance(features_a: Float[Tensor, " N F"], features_b: Float[Tensor
         raise ValueError(
             f"features_b: expected {features_a.shape[1]} in each row, as features_a has, got {features_b.shape[1]}"
         )
-    a, b = features_a.double(), features_b.double()
-    mean_gap = ((a.mean(0) - b.mean(0)) ** 2).sum()
-    cov_a, cov_b = (torch.atleast_2d(torch.cov(rows.T)) for rows in (a, b))
-    # tr (Σ_a Σ_b)^½ from the symmetric Σ_a^½ Σ_b Σ_a^½, which has the same eigenvalues.
-    values, vectors = torch.linalg.eigh(cov_a)
-    root_a = vectors * values.clamp_min(0).sqrt() @ vectors.T
-    root = torch.linalg.eigvalsh(root_a @ cov_b @ root_a).clamp_min(0).sqrt().sum()
-    return (mean_gap + cov_a.trace() + cov_b.trace() - 2 * root).clamp_min(0).item()  # rounding may say −1e-8
+    return moments_distance(moments(features_a), moments(features_b))
+
+
+def reference(name: str) -> Moments:
+    """Moments that ship, of a data set's test pictures under the shipped classifier of the same name.
+
+    ValueError for a name that has none, and where they belong to another classifier's weights.
+    """
+    path = weights.SHIPPED / f"reference-{name}.safetensors"
+    if not path.is_file():
+        known = sorted(p.stem.removeprefix("reference-") for p in weights.SHIPPED.glob("reference-*.safetensors"))
+        raise ValueError(f"name: expected one of {', '.join(known)}, got {name!r}")
+    with safe_open(path, framework="pt") as file:
+        note, mean, cov = file.metadata(), file.get_tensor("mean"), file.get_tensor("cov")
+    if note["classifier"] != weights.card(f"classifier-{name}").sha256:
+        raise ValueError(f"name: the moments of {name!r} were taken with another classifier than the shipped one")
+    return Moments(mean, cov, int(note["count"]))
 
 
 def nearest_neighbours(

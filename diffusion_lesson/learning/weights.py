@@ -13,15 +13,17 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from diffusion_lesson.learning.checkpoints import replace_file
-from diffusion_lesson.networks.classifier import DigitsClassifier
+from diffusion_lesson.networks.classifier import DigitsClassifier, MnistClassifier
 from diffusion_lesson.networks.unet import UNet
-from diffusion_lesson.process import schedule as schedules
 from diffusion_lesson.process.prediction import Predicts
-from diffusion_lesson.process.schedule import Schedule
+from diffusion_lesson.process.schedule import Schedule, named
 
 SHIPPED = Path(__file__).with_name("trained")
-NETWORKS: dict[str, type[nn.Module]] = {"UNet": UNet, "DigitsClassifier": DigitsClassifier}
-SCHEDULES = {"linear": schedules.linear, "scaled_linear": schedules.scaled_linear, "cosine": schedules.cosine}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "UNet": UNet,
+    "DigitsClassifier": DigitsClassifier,
+    "MnistClassifier": MnistClassifier,
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Card:
     name: str
     network: str  # a key of NETWORKS
     config: dict[str, Any]  # its arguments
-    schedule: dict[str, Any] | None  # {"kind": a key of SCHEDULES, and its arguments}; None for a classifier
+    schedule: dict[str, Any] | None  # the arguments of schedule.named; None for a classifier
     predicts: Predicts | None  # "eps", "v" or "x0"; None for a classifier
     size: int  # height and width of the pictures
     levels: int  # of grey, for to_uint8
@@ -42,13 +44,7 @@ class Card:
 
     def make_schedule(self) -> Schedule | None:
         """The schedule it was trained with."""
-        if self.schedule is None:
-            return None
-        arguments = dict(self.schedule)
-        kind = arguments.pop("kind")
-        if kind not in SCHEDULES:
-            raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {kind!r}")
-        return SCHEDULES[kind](**arguments)
+        return None if self.schedule is None else named(**self.schedule)
 
 
 def names() -> list[str]:
@@ -56,11 +52,14 @@ def names() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.json"))
 
 
+def card(name: str) -> Card:
+    """The card of weights that ship, without the weights. ValueError for other names."""
+    return _read_card(_files(_shipped(name))[1])
+
+
 def load(name: str, device: str | torch.device = "cpu") -> tuple[nn.Module, Schedule | None, Card]:
     """(model, schedule, card) of weights that ship; the raw network in eval mode. ValueError for other names."""
-    if name not in names():
-        raise ValueError(f"name: expected one of {', '.join(names())}, got {name!r}")
-    return read(SHIPPED / name, device)
+    return read(_shipped(name), device)
 
 
 def read(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn.Module, Schedule | None, Card]:
@@ -72,10 +71,7 @@ def read(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn.Modul
     for file in (tensors, note):
         if not file.is_file():
             raise ValueError(f"path: there is no {file}; expected a .safetensors file with its .json beside it")
-    try:
-        card = Card(**json.loads(note.read_text("utf-8")))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"path: {note} is not a card of weights ({error}); fetch or train them again") from error
+    card = _read_card(note)
     if _sha256(tensors) != card.sha256:
         raise ValueError(f"path: {tensors} is not the file its card names by SHA-256; fetch or train it again")
     if card.network not in NETWORKS:
@@ -102,6 +98,19 @@ def save(path: str | Path, model: nn.Module, card: Card) -> Card:
     text = json.dumps(asdict(card), indent=1, ensure_ascii=False) + "\n"
     replace_file(note, lambda file: file.write_text(text, "utf-8"))
     return card
+
+
+def _shipped(name: str) -> Path:
+    if name not in names():
+        raise ValueError(f"name: expected one of {', '.join(names())}, got {name!r}")
+    return SHIPPED / name
+
+
+def _read_card(note: Path) -> Card:
+    try:
+        return Card(**json.loads(note.read_text("utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"path: {note} is not a card of weights ({error}); fetch or train them again") from error
 
 
 def _files(path: Path) -> tuple[Path, Path]:

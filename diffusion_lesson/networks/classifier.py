@@ -1,4 +1,4 @@
-"""A small classifier whose last features measure how alike two sets of pictures are."""
+"""Small classifiers whose last features measure how alike two sets of pictures are."""
 
 import torch
 import torch.nn.functional as F
@@ -13,25 +13,44 @@ def _conv(channels_in: int, channels_out: int) -> nn.Sequential:
     )
 
 
-class DigitsClassifier(nn.Module):
+class Classifier(nn.Module):
+    """Convolutions → features → logits: the features are what pictures are compared by."""
+
+    def __init__(self, convolutions: nn.Module, flat: int, features: int, classes: int = 10) -> None:
+        super().__init__()
+        self.convolutions = convolutions
+        self.to_features = nn.Linear(flat, features)
+        self.to_logits = nn.Linear(features, classes)
+
+    def features(self, x: Batch) -> Tensor:
+        """(B, 1, H, W) in [−1, 1] → (B, F), each ≥ 0."""
+        return F.relu(self.to_features(self.convolutions(x).flatten(1)))
+
+    def forward(self, x: Batch) -> Tensor:
+        """(B, 1, H, W) in [−1, 1] → (B, 10) logits."""
+        return self.to_logits(self.features(x))
+
+
+class DigitsClassifier(Classifier):
     """8×8 digits → 32 features → 10 logits: conv 1→32→64, pool, conv 64→64, linear 1024→32, ReLU, linear.
 
     3×3 convolutions, each with BatchNorm and ReLU. One pool only: two would leave 256 numbers, not 1024.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.convolutions = nn.Sequential(_conv(1, 32), _conv(32, 64), nn.MaxPool2d(2), _conv(64, 64))
-        self.to_features = nn.Linear(1024, 32)
-        self.to_logits = nn.Linear(32, 10)
+        super().__init__(nn.Sequential(_conv(1, 32), _conv(32, 64), nn.MaxPool2d(2), _conv(64, 64)), 1024, 32)
 
-    def features(self, x: Batch) -> Tensor:
-        """(B, 1, 8, 8) in [−1, 1] → (B, 32), each ≥ 0."""
-        return F.relu(self.to_features(self.convolutions(x).flatten(1)))
 
-    def forward(self, x: Batch) -> Tensor:
-        """(B, 1, 8, 8) in [−1, 1] → (B, 10) logits."""
-        return self.to_logits(self.features(x))
+class MnistClassifier(Classifier):
+    """28×28 digits → 128 features → 10 logits: conv 1→32→32, pool, 32→64→64, pool, 64→128, average to 2×2, linear.
+
+    3×3 convolutions, each with BatchNorm and ReLU; 512 numbers are left for the features.
+    """
+
+    def __init__(self) -> None:
+        fine = [_conv(1, 32), _conv(32, 32), nn.MaxPool2d(2)]
+        coarse = [_conv(32, 64), _conv(64, 64), nn.MaxPool2d(2), _conv(64, 128), nn.AdaptiveAvgPool2d(2)]
+        super().__init__(nn.Sequential(*fine, *coarse), 512, 128)
 
 
 def train_classifier(

@@ -1,8 +1,9 @@
 """The noise schedule: β_t and the tables that follow from it, for t = 1..T (index 0 is clean data)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import cos, pi
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -109,6 +110,16 @@ def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Sch
     """
     f = [cos(pi / 2 * (t / T + offset) / (1 + offset)) ** 2 for t in range(_steps(T) + 1)]
     return Schedule([min(1 - f[t] / f[t - 1], beta_max) for t in range(1, T + 1)])
+
+
+KINDS: dict[str, Callable[..., Schedule]] = {"linear": linear, "scaled_linear": scaled_linear, "cosine": cosine}
+
+
+def named(kind: str, **arguments: Any) -> Schedule:
+    """The schedule that a recipe or a card writes down: `named("cosine", T=200)`."""
+    if kind not in KINDS:
+        raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    return KINDS[kind](**arguments)
 
 
 def _steps(T: int) -> int:

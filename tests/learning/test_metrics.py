@@ -6,7 +6,13 @@ import scipy.linalg
 import torch
 from torch.testing import assert_close
 
-from diffusion_lesson.learning.metrics import features, frechet_distance, nearest_neighbours
+from diffusion_lesson.learning.metrics import (
+    features,
+    frechet_distance,
+    moments,
+    moments_distance,
+    nearest_neighbours,
+)
 from diffusion_lesson.networks.classifier import DigitsClassifier
 
 
@@ -120,3 +126,29 @@ def test_a_copy_is_at_distance_0_exactly():
     distance, index = nearest_neighbours(images[40:70], images)
     assert index.tolist() == list(range(40, 70))
     assert (distance == 0).all()
+
+
+def test_moments_are_mean_and_covariance_of_the_features():
+    rows = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = moments(rows)
+    torch.testing.assert_close(found.mean, rows.mean(0))
+    torch.testing.assert_close(found.cov, torch.from_numpy(np.cov(rows.numpy(), rowvar=False)))
+    assert found.count == 50
+
+
+def test_moments_of_one_row_are_refused():
+    with pytest.raises(ValueError, match=r"^rows: expected 2 rows or more"):
+        moments(torch.zeros(1, 3))
+
+
+def test_the_distance_of_moments_is_that_of_their_features():
+    g = torch.Generator().manual_seed(1)
+    a, b = torch.randn(40, 4, generator=g), torch.randn(60, 4, generator=g) + 1
+    distance = moments_distance(moments(a), moments(b))
+    assert distance == pytest.approx(frechet_distance(a, b))
+
+
+def test_moments_of_other_features_are_refused():
+    a, b = moments(torch.randn(9, 4)), moments(torch.randn(9, 5))
+    with pytest.raises(ValueError, match=r"^b: expected 4 features"):
+        moments_distance(a, b)

@@ -174,7 +174,7 @@ def test_a_card_with_impossible_arguments_is_named(path, changes):
 
 def test_an_unknown_network_is_refused_with_those_known(path):
     edit(path, network="Transformer")
-    with pytest.raises(ValueError, match=r"^network: expected one of UNet, DigitsClassifier, got 'Transformer'"):
+    with pytest.raises(ValueError, match=r"^network: expected one of UNet, .*, got 'Transformer'"):
         weights.read(path)
 
 

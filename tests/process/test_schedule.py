@@ -6,7 +6,7 @@ import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch.testing import assert_close
 
-from diffusion_lesson.process.schedule import Schedule, cosine, linear, scaled_linear
+from diffusion_lesson.process.schedule import Schedule, cosine, linear, named, scaled_linear
 
 F64 = torch.float64
 
@@ -216,3 +216,12 @@ class TestSteps:
 
     def test_down_counts_from_T_to_1(self):
         assert list(linear(4).down()) == [4, 3, 2, 1]
+
+
+def test_named_makes_what_a_card_writes_down():
+    assert torch.equal(named("cosine", T=7).betas, cosine(7).betas)
+
+
+def test_an_unknown_kind_is_refused_with_those_known():
+    with pytest.raises(ValueError, match=r"^kind: expected one of linear, scaled_linear, cosine, got 'round'"):
+        named("round", T=7)
