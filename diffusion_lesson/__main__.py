@@ -4,26 +4,23 @@ import argparse
 import sys
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from diffusion_lesson.learning import checkpoints, data, training, weights
-from diffusion_lesson.networks.unet import UNet
+from diffusion_lesson.learning import checkpoints, data, recipes, training, weights
 from diffusion_lesson.page.progress import track
 from diffusion_lesson.process import samplers
-from diffusion_lesson.process.prediction import as_eps, clipped
+from diffusion_lesson.process.prediction import as_eps, clipped, guided
 from diffusion_lesson.process.schedule import Schedule
 
 T = TypeVar("T")
 DATA_SETS = {"digits": data.digits, "mnist": data.mnist, "cifar10": data.cifar10}
-# What differs by the size of the pictures: the embedded digits are 8×8, all others 28×28 or larger.
-SMALL: dict[str, Any] = {"network": {"width": 16}, "schedule": {"kind": "cosine", "T": 200}}
-LARGE: dict[str, Any] = {"network": {"width": 32, "patch": 2}, "schedule": {"kind": "cosine", "T": 1000}}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,25 +39,27 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Train a U-Net to predict ε, resume where a checkpoint is found, and leave weights, card and a grid."""
-    out = arguments.out or Path("runs", Path(arguments.dataset).resolve().name)
-    made = DATA_SETS.get(arguments.dataset)
-    images = made("train") if made else data.image_folder(arguments.dataset, arguments.size)
-    x = data.to_signed(images.images, images.levels)
-    setup = SMALL if x.shape[-1] < 16 else LARGE
-    config = {"channels_in": x.shape[1]} | setup["network"]
-    recipe = {
-        "steps": arguments.steps, "batch_size": arguments.batch_size, "lr": arguments.lr, "seed": arguments.seed,
-    }  # fmt: skip
+    """Train a U-Net by a recipe, resume where a checkpoint is found, and leave weights, card and a grid."""
+    folder = arguments.folder
+    recipe = recipes.ALL[arguments.recipe or ("digits-20s" if folder is None else "mnist-3min")]
+    images = DATA_SETS[recipe.data]("train") if folder is None else data.image_folder(folder, arguments.size)
+    out = arguments.out or Path("runs", recipe.data if folder is None else folder.resolve().name)
+    x, classes = data.to_signed(images.images, images.levels), len(images.names) if recipe.conditional else 0
+    network = dict(recipe.network) | {"channels_in": x.shape[1]} | ({"classes": classes} if classes else {})
+    chosen = {key: getattr(arguments, key) for key in ("steps", "batch_size", "lr")}
+    training_ = dict(recipe.training) | {key: value for key, value in chosen.items() if value is not None}
+    model, schedule = replace(recipe, network=network).build(arguments.seed)
     card = weights.Card(
-        name=out.name, network="UNet", config=config, schedule=setup["schedule"], predicts="eps",
-        size=x.shape[-1], levels=images.levels, data=f"{arguments.dataset}, {len(x)} pictures", recipe=recipe,
+        name=out.name, network="UNet", config=model.config, schedule=recipe.schedule,
+        predicts=training_["predicts"], size=x.shape[-1], levels=images.levels,
+        data=f"{recipe.data if folder is None else folder}, {len(x)} pictures",
+        recipe=training_ | {"seed": arguments.seed},
     )  # fmt: skip
-    torch.manual_seed(arguments.seed)
-    model, schedule = UNet(**config), card.make_schedule()
-    assert schedule is not None
-    loop = training.train(model, x, schedule, **recipe, device=arguments.device, checkpoint=out / "checkpoint")
-    progress = _last(track(loop, total=arguments.steps, note=lambda p: f"loss {p.loss:.3f}"))
+    loop = training.train(
+        model, x, schedule, **training_, labels=images.labels if classes else None, seed=arguments.seed,
+        device=arguments.device, checkpoint=out / "checkpoint",
+    )  # fmt: skip
+    progress = _last(track(loop, total=training_["steps"], note=lambda p: f"loss {p.loss:.3f}"))
     weights.save(out / "model", progress.averaged, card)
     pictures = draw(progress.averaged, schedule, card, count=64, steps=50, seed=arguments.seed)
     write_grid(out / "samples.png", pictures, card.levels)
@@ -75,20 +74,45 @@ def sample(arguments: argparse.Namespace) -> None:
         model, schedule, card = weights.read(Path(arguments.model) / "model", arguments.device)
     if schedule is None:
         raise ValueError(f"model: {arguments.model} is a {card.network}; expected a network that draws")
-    pictures = draw(model, schedule, card, count=arguments.count, steps=arguments.steps, seed=arguments.seed)
+    pictures = draw(
+        model, schedule, card, count=arguments.count, steps=arguments.steps, seed=arguments.seed,
+        label=arguments.label, guidance=arguments.guidance,
+    )  # fmt: skip
     write_grid(arguments.out, pictures, card.levels)
     print(f"{arguments.count} pictures are in {arguments.out}")
 
 
-def draw(model: nn.Module, schedule: Schedule, card: weights.Card, *, count: int, steps: int, seed: int) -> Tensor:
-    """`count` pictures by DDIM with eta = 1 and x̂_0 kept in [−1, 1]: (count, C, size, size)."""
+def draw(
+    model: nn.Module,
+    schedule: Schedule,
+    card: weights.Card,
+    *,
+    count: int,
+    steps: int,
+    seed: int,
+    label: int | None = None,
+    guidance: float = 1.0,
+) -> Tensor:
+    """`count` pictures by DDIM with eta = 1 and x̂_0 kept in [−1, 1]: (count, C, size, size).
+
+    A network with classes draws the class `label`, or all of them in turn, with that guidance weight.
+    """
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     shape = (count, card.config["channels_in"], card.size, card.size)
     xT = torch.randn(shape, generator=generator, device=device)
-    eps_model = clipped(schedule, as_eps(schedule, model, predicts=card.predicts or "eps"))
+    predicts, classes = card.predicts or "eps", card.config.get("classes", 0)
+    if label is not None and not 0 <= label < classes:
+        raise ValueError(f"label: expected a class below {classes} of this network, got {label}")
+    eps_model = unconditional = as_eps(schedule, model, predicts=predicts)
+    if classes:
+        in_turn = torch.arange(count, device=device) % classes
+        labels = in_turn if label is None else torch.full_like(in_turn, label)
+        eps_model = as_eps(schedule, model, predicts=predicts, labels=labels)
+        if guidance != 1:
+            eps_model = guided(eps_model, unconditional, guidance)
     steps = min(steps, schedule.T)
-    walk = samplers.ddim(schedule, xT, eps_model, steps=steps, eta=1.0, generator=generator)
+    walk = samplers.ddim(schedule, xT, clipped(schedule, eps_model), steps=steps, eta=1.0, generator=generator)
     return _last(track(walk, total=steps))
 
 
@@ -120,22 +144,23 @@ def _parser() -> argparse.ArgumentParser:
     cuda = "cuda" if torch.cuda.is_available() else "cpu"
 
     t = commands.add_parser("train", help="train a U-Net; run again, it goes on where it stopped")
-    t.add_argument(
-        "--dataset", default="digits", help="digits (embedded), mnist, cifar10, or a folder of pictures"
-    )
+    t.add_argument("--recipe", choices=recipes.ALL, help="digits-20s, or with a folder mnist-3min, unless told")
+    t.add_argument("--folder", type=Path, help="learn from the pictures in this folder")
     t.add_argument("--size", type=_positive, default=32, help="side of the pictures from a folder (%(default)s)")
-    t.add_argument("--steps", type=_positive, default=1400, help="optimiser steps (%(default)s)")
-    t.add_argument("--batch-size", type=_positive, default=32, help="(%(default)s)")
-    t.add_argument("--lr", type=float, default=3e-3, help="highest learning rate (%(default)s)")
+    t.add_argument("--steps", type=_positive, help="optimiser steps (the recipe's)")
+    t.add_argument("--batch-size", type=_positive, help="(the recipe's)")
+    t.add_argument("--lr", type=float, help="highest learning rate (the recipe's)")
     t.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     t.add_argument("--device", type=_device, default=cuda, help="(%(default)s)")
-    t.add_argument("--out", type=Path, help="folder for the results (runs/ and the name of the data set)")
+    t.add_argument("--out", type=Path, help="folder for the results (runs/ and the name of the data)")
     t.set_defaults(run=train)
 
     s = commands.add_parser("sample", help="draw pictures from trained weights")
     s.add_argument("--model", required=True, help="a folder that train wrote, or the name of weights that ship")
     s.add_argument("--count", type=_positive, default=64, help="how many pictures (%(default)s)")
     s.add_argument("--steps", type=_positive, default=50, help="network calls (%(default)s)")
+    s.add_argument("--label", type=int, help="the class to draw (all of them in turn)")
+    s.add_argument("--guidance", type=float, default=1.0, help="above 1: more typical (%(default)s)")
     s.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     s.add_argument("--device", type=_device, default=cuda, help="(%(default)s)")
     s.add_argument("--out", type=Path, default=Path("samples.png"), help="the PNG to write (%(default)s)")

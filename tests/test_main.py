@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from diffusion_lesson import __main__ as shell
-from diffusion_lesson.learning import checkpoints, training, weights
+from diffusion_lesson.learning import checkpoints, recipes, training, weights
 from diffusion_lesson.process.schedule import cosine
 
 TRAIN = ["train", "--steps", "5", "--batch-size", "4", "--device", "cpu"]
@@ -52,8 +52,9 @@ def test_its_samples_are_64_pictures_in_a_grid_enlarged_8_times(trained):
 def test_its_card_says_how_it_was_made(trained):
     _, schedule, card = weights.read(trained / "model")
     assert (card.name, card.data, card.levels, card.size) == ("digits", "digits, 1437 pictures", 17, 8)
-    assert card.recipe == {"steps": 5, "batch_size": 4, "lr": 3e-3, "seed": 0}
-    assert schedule.T == 200
+    asked_for = {"steps": 5, "batch_size": 4, "seed": 0}
+    assert card.recipe == recipes.ALL["digits-20s"].training | asked_for
+    assert (card.predicts, schedule.T) == ("eps", 200)
 
 
 def test_its_weights_are_the_averaged_ones(trained):
@@ -99,9 +100,10 @@ def test_it_learns_from_a_folder_of_colour_pictures_and_names_the_run_after_it(t
     monkeypatch.chdir(tmp_path)
     # 64 pictures in 50 steps of a wider network would take long here
     monkeypatch.setattr(shell, "draw", lambda model, *_, **__: model(torch.zeros(4, 3, 16, 16), torch.arange(4)))
-    assert shell.main([*TRAIN, "--dataset", str(tmp_path / "flags"), "--size", "16"]) == 0
+    assert shell.main([*TRAIN, "--folder", str(tmp_path / "flags"), "--size", "16"]) == 0
     _, schedule, card = weights.read(tmp_path / "runs" / "flags" / "model")
     assert (card.config["channels_in"], card.size, card.levels, schedule.T) == (3, 16, 256, 1000)
+    assert (card.config["classes"], card.predicts) == (1, "v")  # the folder's own name is the only class
     assert pixels(tmp_path / "runs" / "flags" / "samples.png").shape == (4 * 33, 4 * 33, 3)
 
 
@@ -146,6 +148,39 @@ def test_sample_asks_the_network_for_what_its_card_says_it_predicts(trained):
     assert torch.allclose(shell.draw(eye, schedule, card, count=1, steps=3, seed=0), torch.tensor(0.5), atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def two_classes(tmp_path_factory):
+    """A folder that `train` wrote, of pictures of two kinds."""
+    root = tmp_path_factory.mktemp("kinds")
+    for name, grey in (("dark", 20), ("light", 230)):
+        (root / name).mkdir()
+        for k in range(3):
+            Image.new("L", (8, 8), grey + k).save(root / name / f"{k}.png")
+    draw, shell.draw = shell.draw, lambda model, *_, **__: torch.zeros(1, 1, 8, 8)  # not 64 of them in 50 steps
+    try:
+        assert shell.main([*TRAIN, "--folder", str(root), "--size", "8", "--out", str(root / "out")]) == 0
+    finally:
+        shell.draw = draw
+    return root / "out"
+
+
+def labels_asked_for(model, schedule, card, **how):
+    asked = []
+    model.register_forward_hook(lambda _, given, __: asked.append(None if len(given) < 3 else given[2].tolist()))
+    shell.draw(model, schedule, card, steps=1, seed=0, **how)
+    return asked
+
+
+def test_a_network_with_classes_draws_them_in_turn_or_one(two_classes):
+    assert labels_asked_for(*weights.read(two_classes / "model"), count=3) == [[0, 1, 0]]
+    assert labels_asked_for(*weights.read(two_classes / "model"), count=3, label=1) == [[1, 1, 1]]
+
+
+def test_guidance_asks_with_and_without_labels(two_classes):
+    asked = labels_asked_for(*weights.read(two_classes / "model"), count=2, label=1, guidance=2.0)
+    assert sorted(asked, key=str) == [None, [1, 1]] or sorted(asked, key=str) == [[1, 1], None]
+
+
 def test_weights_that_ship_are_found_by_name(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "SHIPPED", trained)
     assert sample("model", tmp_path / "a.png", "--count", "1").shape == (64, 64)
@@ -182,9 +217,10 @@ def test_the_grid_keeps_the_order_of_colours(tmp_path):
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ([*TRAIN, "--dataset", "nowhere"], "path: got 'nowhere', which is not a folder"),
+        ([*TRAIN, "--folder", "nowhere"], "path: got 'nowhere', which is not a folder"),
         ([*SAMPLE, "--model", "nowhere"], "path: there is no nowhere"),
         ([*SAMPLE, "--model", "classifier-digits"], "model: classifier-digits is a DigitsClassifier"),
+        ([*SAMPLE, "--model", "digits", "--label", "3"], "label: expected a class below 0 of this network, got 3"),
         ([*TRAIN, "--lr", "-1", "--out", "a"], "lr: expected a finite rate above 0"),
     ],
 )

@@ -1,0 +1,85 @@
+"""Recipes: named sets of hyper-parameters, each with what it was measured to reach."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from diffusion_lesson.networks.unet import UNet
+from diffusion_lesson.process.schedule import Schedule, named
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything but the pictures and the seed. `measured` holds results, each with its n."""
+
+    data: str  # "digits", "mnist" or "cifar10": a function of data.py
+    network: dict[str, Any]  # the arguments of UNet
+    schedule: dict[str, Any]  # the arguments of schedule.named
+    training: dict[str, Any]  # the arguments of train
+    measured: dict[str, Any]
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the network is told labels."""
+        return bool(self.network.get("classes"))
+
+    def build(self, seed: int = 0) -> tuple[UNet, Schedule]:
+        """(an untrained network, its schedule). The weights it begins with come from `seed`."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return UNet(**self.network), named(**self.schedule)
+
+
+_DIGITS = {"channels_in": 1, "width": 16}
+_MNIST = {"channels_in": 1, "width": 32, "patch": 2, "classes": 10}
+_SHORT = {"batch_size": 32, "lr": 3e-3, "ema": 0.998, "predicts": "v", "drop_labels": 0.1}
+
+ALL: dict[str, Recipe] = {
+    "digits-20s": Recipe(
+        data="digits",
+        network=_DIGITS,
+        schedule={"kind": "cosine", "T": 200},
+        training={"steps": 1400, "batch_size": 32, "lr": 3e-3, "ema": 0.995, "predicts": "eps"},
+        measured={},
+    ),
+    "mnist-60s": Recipe(
+        data="mnist",
+        network=_MNIST,
+        schedule={"kind": "cosine", "T": 1000},
+        training=_SHORT | {"steps": 650},
+        measured={},
+    ),
+    "mnist-3min": Recipe(
+        data="mnist",
+        network=_MNIST,
+        schedule={"kind": "cosine", "T": 1000},
+        training=_SHORT | {"steps": 2000},
+        measured={},
+    ),
+    "mnist-3min-eps": Recipe(  # what the lessons derive, beside what learns faster
+        data="mnist",
+        network=_MNIST,
+        schedule={"kind": "cosine", "T": 1000},
+        training=_SHORT | {"steps": 2000, "predicts": "eps"},
+        measured={},
+    ),
+    "mnist-gpu": Recipe(
+        data="mnist",
+        network={"channels_in": 1, "width": 64, "mults": (1, 2, 2), "classes": 10, "attention": True},
+        schedule={"kind": "cosine", "T": 1000},
+        training={
+            "steps": 20_000, "batch_size": 128, "lr": 1e-3, "ema": 0.999, "predicts": "v", "drop_labels": 0.1,
+        },
+        measured={},
+    ),
+    "cifar10-gpu": Recipe(
+        data="cifar10",
+        network={"channels_in": 3, "width": 128, "mults": (1, 2, 2, 2), "classes": 10, "attention": True},
+        schedule={"kind": "cosine", "T": 1000},
+        training={
+            "steps": 100_000, "batch_size": 128, "lr": 5e-4, "ema": 0.9998, "predicts": "v", "drop_labels": 0.1,
+        },
+        measured={},
+    ),
+}  # fmt: skip

@@ -1,0 +1,47 @@
+"""Recipes are whole: each builds its network, and `train` takes its settings."""
+
+import inspect
+
+import pytest
+import torch
+
+from diffusion_lesson.learning import data, recipes
+from diffusion_lesson.learning.training import train
+
+NAMES = sorted(recipes.ALL)
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_names_a_data_set_and_arguments_that_train_has(name):
+    recipe = recipes.ALL[name]
+    assert callable(getattr(data, recipe.data))
+    assert set(recipe.training) <= set(inspect.signature(train).parameters)
+    assert name.startswith(recipe.data)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_network_of_a_recipe_takes_its_pictures(name):
+    recipe = recipes.ALL[name]
+    model, schedule = recipe.build()
+    x = torch.zeros(1, *SHAPES[recipe.data])
+    with torch.no_grad():
+        assert model(x, torch.tensor([schedule.T])).shape == x.shape
+    assert recipe.conditional == (model.classes > 0)
+
+
+def test_the_weights_come_from_the_seed_and_leave_the_global_generator_alone():
+    recipe = recipes.ALL["digits-20s"]
+    before = torch.get_rng_state()
+    one, again, other = (recipe.build(seed)[0].stem.weight for seed in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_two_steps_of_a_recipe_run():
+    recipe = recipes.ALL["mnist-60s"]
+    model, schedule = recipe.build()
+    x, y = torch.zeros(10, 1, 28, 28), torch.arange(10)
+    *_, last = train(model, x, schedule, **recipe.training | {"steps": 2}, labels=y)
+    assert last.step == 2
