@@ -1,15 +1,19 @@
+from itertools import pairwise
 from math import sqrt
+from types import SimpleNamespace
 
 import pytest
 import torch
+from diffusers.schedulers import scheduling_dpmsolver_multistep
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from torch.testing import assert_close
 
 from diffusion_lesson.process import exact
 from diffusion_lesson.process.prediction import x0_from_eps
 from diffusion_lesson.process.reverse import p_step
-from diffusion_lesson.process.samplers import ddim, ddpm
+from diffusion_lesson.process.samplers import ddim, ddpm, dpm_solver
 from diffusion_lesson.process.schedule import cosine, linear
 
 F64 = torch.float64
@@ -20,6 +24,7 @@ SAMPLERS = {
     "ddim eta 0.5": lambda *given, **noise: ddim(*given, steps=20, eta=0.5, **noise),
     "ddim eta 1": lambda *given, **noise: ddim(*given, steps=20, eta=1.0, **noise),
 }
+ALL = SAMPLERS | {"dpm_solver": lambda *given: dpm_solver(*given, steps=20)}
 
 
 def last(iterator):
@@ -71,6 +76,25 @@ class TestDiffusers:
             x = scheduler.step(eps, t, x, eta=eta, generator=generator).prev_sample
             trajectory.append(x)
         ours = torch.stack(list(ddim(schedule, draw(4, 3), model, steps=50, eta=eta, generator=seeded(1))))
+        assert_close(ours, torch.stack(trajectory), rtol=1e-9, atol=1e-9)
+
+    @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # its own, with NumPy 2
+    @pytest.mark.parametrize("steps", [1, 2, 10, 16, 50])
+    def test_steps_of_dpm_solver(self, schedule, diffusers_options, in_float64, model, draw, monkeypatch, steps):
+        # Beside its tables it casts x_t and its σ to float32: a torch whose float32 is float64 stops it.
+        double = SimpleNamespace(**{**vars(torch), "float32": F64})
+        options = {key: value for key, value in diffusers_options.items() if key != "clip_sample"}
+        scheduler = in_float64(DPMSolverMultistepScheduler(timestep_spacing="trailing", **options))
+        scheduler.set_timesteps(steps)
+        signal = torch.cat([scheduler.alphas_cumprod[scheduler.timesteps], scheduler.one[None]])
+        scheduler.sigmas = ((1 - signal) / signal).sqrt()
+        monkeypatch.setattr(scheduling_dpmsolver_multistep, "torch", double)
+        x, trajectory = draw(4, 3), []
+        for t in scheduler.timesteps.tolist():
+            eps = model(x, torch.full((4,), t + 1))
+            x = scheduler.step(eps, t, x).prev_sample
+            trajectory.append(x)
+        ours = torch.stack(list(dpm_solver(schedule, draw(4, 3), model, steps=steps)))
         assert_close(ours, torch.stack(trajectory), rtol=1e-9, atol=1e-9)
 
 
@@ -244,13 +268,71 @@ class TestDDIM:
             next(ddim(linear(10), draw(2, 2), lambda x, t: x, steps=5, eta=eta))
 
 
+class TestDPMSolver:
+    @pytest.mark.parametrize(
+        ("sampler", "order"), [(ddim, 1), (dpm_solver, 2)], ids=["ddim has order 1", "dpm_solver order 2"]
+    )
+    @pytest.mark.parametrize("make", [cosine, linear])
+    def test_the_error_falls_with_the_step_to_the_power_of_the_order(self, make, sampler, order, draw):
+        # With the best ε of N(0.7, 0.09) the path is known: x_t keeps its place among its standard deviations.
+        # Watched at t = 200, which all these counts visit: the last step, to λ = ∞, has no order.
+        schedule, xT = make(), draw(50, 1)
+        best = exact.gaussian(torch.tensor([0.7], dtype=F64), 0.09).eps_model(schedule)
+        signal = schedule.alpha_bars[[200, 1000]].sqrt()
+        sd = (1 - 0.91 * signal**2).sqrt()
+        true = 0.7 * signal[0] + sd[0] / sd[1] * (xT - 0.7 * signal[1])
+        errors = []
+        for steps in (50, 100, 200):
+            xs = list(sampler(schedule, xT, best, steps=steps))
+            errors.append((xs[steps * 800 // 1000 - 1] - true).abs().max().item())
+        for coarse, fine in pairwise(errors):
+            assert 0.9 * 2**order < coarse / fine < 1.05 * 2**order
+
+    @pytest.mark.parametrize("steps", [1, 2])
+    def test_the_first_step_and_the_last_are_those_of_ddim(self, schedule, model, draw, steps):
+        ours = dpm_solver(schedule, draw(4, 3), model, steps=steps)
+        theirs = ddim(schedule, draw(4, 3), model, steps=steps)
+        assert_close(torch.stack(list(ours)), torch.stack(list(theirs)), rtol=1e-9, atol=1e-9)
+
+    @pytest.mark.usefixtures("without_type_checks")
+    def test_with_the_best_eps_of_one_picture_every_step_is_right(self, schedule, draw):
+        picture, xT = draw(1, 1, 2, 2), draw(2, 1, 2, 2, seed=1)
+        best = exact.data_set(picture).eps_model(schedule)
+        alpha_bar = schedule.alpha_bars[[1000, 667, 333, 0]]
+        eps = (xT - alpha_bar[0].sqrt() * picture) / (1 - alpha_bar[0]).sqrt()
+        for k, x in enumerate(dpm_solver(schedule, xT, best, steps=3), 1):
+            assert_close(x, alpha_bar[k].sqrt() * picture + (1 - alpha_bar[k]).sqrt() * eps, rtol=0, atol=1e-9)
+
+    def test_visits_the_steps_of_ddim_and_draws_no_noise(self, draw, script_noise):
+        xT, seen = draw(2, 2), []
+        script_noise([])  # fails if it is asked for any
+        xs = list(dpm_solver(linear(10), xT, lambda x, t: seen.append(t.tolist()) or x, steps=4))
+        assert seen == [[t] * 2 for t in (10, 8, 5, 2)]
+        assert [x.shape for x in xs] == [(2, 2)] * 4
+
+    @pytest.mark.parametrize(("make", "near"), [(linear, 1e-5), (cosine, 2e-4)])
+    def test_in_float32_stays_near_float64(self, make, near, draw):
+        # With the cosine's √ᾱ_T = 5e-5 the rounding of the first ε is 20,000 times as large in x̂_0.
+        blobs = exact.Mixture(
+            torch.tensor([0.5, 0.5]), torch.tensor([[1.0, 0.0], [-1.0, 0.5]]), torch.full((2,), 0.3)
+        )
+        best = blobs.eps_model(make())
+        ends = [last(dpm_solver(make(), draw(50, 2).to(dtype), best, steps=20)) for dtype in (torch.float32, F64)]
+        assert_close(ends[0].double(), ends[1], rtol=0, atol=near)
+
+    @pytest.mark.parametrize("steps", [0, 11])
+    def test_a_number_of_steps_the_schedule_lacks_is_refused(self, draw, steps):
+        with pytest.raises(ValueError, match=r"^steps: expected 1\.\.10 \(the schedule's T\)"):
+            next(dpm_solver(linear(10), draw(2, 2), lambda x, t: x, steps=steps))
+
+
 class TestGradients:
-    @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+    @pytest.mark.parametrize("sampler", ALL.values(), ids=ALL)
     def test_no_graph_is_kept(self, sampler, draw):
         scale = torch.ones((), dtype=F64, requires_grad=True)
         assert not last(sampler(linear(20), draw(2, 2), lambda x, t: scale * x)).requires_grad
 
-    @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+    @pytest.mark.parametrize("sampler", ALL.values(), ids=ALL)
     def test_between_two_steps_the_caller_may_train(self, sampler, draw):
         for _ in sampler(linear(20), draw(2, 2), lambda x, t: x):
             assert torch.is_grad_enabled()
