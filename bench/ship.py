@@ -30,7 +30,7 @@ GENERATORS = {
     "digits": (recipes.ALL["digits-20s"], None, None),
     "mnist-without-7": (replace(SHORT, training=SHORT.training | {"steps": 10_000, "ema": 0.999}), 7, None),
     "mnist": (
-        replace(SHORT, training=SHORT.training | {"steps": 13_000, "batch_size": 64, "ema": 0.999}),
+        replace(SHORT, training=SHORT.training | {"steps": 9_000, "batch_size": 64, "ema": 0.999}),
         None,
         "mnist-without-7",
     ),
