@@ -1,0 +1,103 @@
+"""Who trains and draws: our recipes behind the same few names as the peers (see peers.py)."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from diffusion_lesson.learning import recipes
+from diffusion_lesson.learning.training import train
+from diffusion_lesson.process import samplers
+from diffusion_lesson.process.prediction import EpsModel, as_eps, clipped, guided
+from diffusion_lesson.process.schedule import Schedule
+
+CALLS = 20  # of the network, for each picture drawn
+
+
+class Contender(Protocol):
+    """One network with its own recipe: how it learns, and how it draws 28×28 pictures in [−1, 1]."""
+
+    labelled: bool  # whether it is told what each picture shows
+    batch: int  # pictures in one optimiser step
+    size: int  # the side of the pictures that the network sees
+    network: nn.Module  # what draws: the average of the weights, where the recipe keeps one
+    schedule: Schedule  # of its diffusion, for the bound
+    samplers: tuple[str, ...]  # names for `draw`; the first one is compared with the others
+
+    def training(self, x: Tensor, y: Tensor, seed: int) -> Iterator[None]:
+        """One optimiser step a turn, on pictures in [−1, 1] and their labels; ends where the recipe ends."""
+
+    def eps_model(self, labels: Tensor) -> EpsModel:
+        """The ε̂ of `network` on pictures of side `size`."""
+
+    def draw(self, sampler: str, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """One picture for each label, which a contender that is not told labels does not look at."""
+
+    def one_loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """The loss of one batch of pictures of side `size`, to count its floating-point operations."""
+
+
+class Ours:
+    """A recipe of diffusion_lesson/learning/recipes.py; `labelled=False` leaves the labels out of it."""
+
+    samplers: tuple[str, ...] = ("DDIM η=0", "DDIM η=1", "DPM-Solver++(2M)")
+    size = 28
+
+    def __init__(self, recipe: str, seed: int, *, labelled: bool = True, steps: int | None = None) -> None:
+        chosen = recipes.ALL[recipe]
+        network = dict(chosen.network) | ({} if labelled else {"classes": 0})
+        self.labelled = labelled
+        self.settings: dict[str, Any] = dict(chosen.training) | ({"steps": steps} if steps else {})
+        if not labelled:
+            self.settings["drop_labels"] = 0.0
+        self.batch: int = self.settings["batch_size"]
+        self.network: nn.Module
+        self.network, self.schedule = recipes.Recipe(
+            chosen.data, network, chosen.schedule, chosen.training, chosen.measured
+        ).build(seed)
+        if labelled:
+            self.samplers = (*Ours.samplers, "DDIM η=0, guidance 1.5", "DDIM η=0, guidance 2")
+
+    def training(self, x: Tensor, y: Tensor, seed: int) -> Iterator[None]:
+        """The package's own loop."""
+        loop = train(
+            self.network, x, self.schedule, **self.settings, labels=y if self.labelled else None, seed=seed
+        )
+        for progress in loop:
+            self.network = progress.averaged
+            yield
+
+    def eps_model(self, labels: Tensor) -> EpsModel:
+        """ε̂ whose x̂_0 is cut off at [−1, 1]."""
+        plain = as_eps(
+            self.schedule,
+            self.network,
+            predicts=self.settings["predicts"],
+            labels=labels if self.labelled else None,
+        )
+        return clipped(self.schedule, plain)
+
+    def draw(self, sampler: str, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """By the package's samplers. Guidance asks the network twice a step, so it takes half the steps."""
+        name, _, weight = sampler.partition(", guidance ")
+        eps_model, steps = self.eps_model(labels), CALLS
+        if weight:
+            without = as_eps(self.schedule, self.network, predicts=self.settings["predicts"])
+            with_labels = as_eps(self.schedule, self.network, predicts=self.settings["predicts"], labels=labels)
+            eps_model = clipped(self.schedule, guided(with_labels, without, float(weight)))
+            steps = CALLS // 2
+        noise = torch.randn(len(labels), 1, 28, 28, generator=generator)
+        walk: dict[str, Callable[..., Iterator[Tensor]]] = {
+            "DDIM η=0": samplers.ddim,
+            "DDIM η=1": partial(samplers.ddim, eta=1.0, generator=generator),
+            "DPM-Solver++(2M)": samplers.dpm_solver,
+        }
+        return deque(walk[name](self.schedule, noise, eps_model, steps=steps), maxlen=1)[0]
+
+    def one_loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """A square of the network's output costs what the loss costs, but for a few additions."""
+        t = torch.full((len(x),), 5)
+        return (self.network(x, t, y if self.labelled else None) ** 2).mean()
