@@ -40,10 +40,16 @@ class State:
             part, _, key = name.partition("/")
             if key:
                 parts[part][key] = value
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in parts["optimizer"].items():
             index, _, key = name.partition("/")
-            moments.setdefault(int(index), {})[key] = value.clone()  # or it would live in the mapped file
+            # Moments lie in memory as their parameter does: a fused optimiser takes that for granted. (The clone
+            # is there since the original lives in the mapped file.)
+            like = parameters[int(index)]
+            moments.setdefault(int(index), {})[key] = (
+                value.clone() if key == "step" else torch.empty_like(like).copy_(value)
+            )
         self.model.load_state_dict(parts["model"])
         self.averaged.load_state_dict(parts["averaged"])
         groups = self.optimizer.state_dict()["param_groups"]

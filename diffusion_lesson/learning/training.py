@@ -1,12 +1,16 @@
-"""The training loop as a generator, with an average of the weights; it resumes bit for bit."""
+"""The training loop as a generator, with an average of the weights; it resumes bit for bit.
+
+`accelerate launch` starts the same loop in several processes, one a GPU, which share every batch.
+"""
 
 import copy
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from math import cos, inf, isfinite, pi
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +22,7 @@ from diffusion_lesson.process.schedule import Schedule
 from diffusion_lesson.shapes import Batch
 
 LOSSES: dict[str, Callable[..., Tensor]] = {"eps": eps_loss, "v": v_loss, "x0": x0_loss}
+PRECISIONS = {"single": torch.float32, "bf16": torch.bfloat16}  # what the network computes in
 WARM_UP = 100  # steps over which the learning rate rises
 
 
@@ -47,6 +52,7 @@ def train(
     drop_labels: float = 0.0,
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 500,
+    precision: Literal["single", "bf16"] = "single",
 ) -> Iterator[Progress]:
     """Minimise the ε-, v- or x_0-loss with AdamW (DDPM Algorithm 1; lesson 10); yields a Progress each step.
 
@@ -59,26 +65,40 @@ def train(
     checkpoint: a folder. Every `checkpoint_every` steps, and at the end, the state is written there. Where it
     holds one, training goes on from it, and ends as if it had never stopped. ValueError if it was written with
     other settings, another network or other images.
+
+    precision: "bf16" lets the network compute in bfloat16 where that is safe (autocast), which GPUs are made for;
+    weights, average, noise and loss stay single. A model may come compiled; its checkpoints are as of a plain one.
+    Under `accelerate launch`, `batch_size` is that of all processes together, `device` says only which kind, and
+    every process yields the same numbers; `main_process()` says which of them should write files.
     """
     if predicts not in LOSSES:
         raise ValueError(f"predicts: expected one of {', '.join(LOSSES)}, got {predicts!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
     classes: int = getattr(model, "classes", 0)
     if labels is not None and classes == 0:
         raise ValueError("labels: this network has no classes; make it with classes=…, or give no labels")
     counts = {"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every}
     _check(images, labels, classes, lr=lr, counts=counts, shares={"drop_labels": drop_labels, "ema": ema})
-    model.to(device).train()
+    team = _team(device)
+    if batch_size % team.size:
+        raise ValueError(f"batch_size: expected a multiple of the {team.size} processes, got {batch_size}")
+    mine = slice(batch_size // team.size * team.rank, batch_size // team.size * (team.rank + 1))
+    trained = team.joined(model.to(team.device).train())
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: the same weights under plain names
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
-    generator = torch.Generator(device).manual_seed(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
+    generator = torch.Generator(team.device).manual_seed(seed)
     settings = {
         "steps": steps, "batch_size": batch_size, "lr": lr, "ema": ema, "seed": seed, "predicts": predicts,
-        "drop_labels": drop_labels, "network": checkpoints.layout(model),
+        "drop_labels": drop_labels, "precision": precision, "network": checkpoints.layout(model),
         "images": checkpoints.digest(images, labels), "betas": checkpoints.digest(schedule.betas),
     }  # fmt: skip
     state = checkpoints.State(model, averaged, optimizer, generator)
     folder = Path(checkpoint) if checkpoint is not None else None
     first, loss_now = checkpoints.resume(folder, state, settings) if folder is not None else (0, float("nan"))
+    if team.mean(torch.tensor(float(first), device=team.device)).item() != first:
+        raise ValueError(f"checkpoint: not every process sees the one in {folder}; put it on a disk they share")
     begun = time.perf_counter()  # monotonic() may stand still for a whole step on Windows
     if first == steps:
         yield Progress(steps, loss_now, 0.0, averaged)
@@ -86,35 +106,84 @@ def train(
     for step in range(first + 1, steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = lr * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
-        picked = torch.randint(len(images), (batch_size,), generator=generator, device=device).to(images.device)
-        x0 = images[picked].to(device)
-        net: Callable[..., Tensor] = model
+        # Every process draws the numbers of the whole batch, and asks the network about its own rows.
+        picked = torch.randint(len(images), (batch_size,), generator=generator, device=team.device)
+        x0 = images[picked.to(images.device)].to(team.device)
+        told = None
         if labels is not None:
-            y = labels[picked.to(labels.device)].to(device)
-            dropped = torch.rand(batch_size, generator=generator, device=device) < drop_labels
-            net = partial(model, labels=torch.where(dropped, classes, y))
-        loss = LOSSES[predicts](schedule, net, x0, generator).mean()
-        loss_now = loss.item()
+            y = labels[picked.to(labels.device)].to(team.device)
+            dropped = torch.rand(batch_size, generator=generator, device=team.device) < drop_labels
+            told = torch.where(dropped, classes, y)
+        asked = _asked(trained, told, mine, PRECISIONS[precision])
+        loss = LOSSES[predicts](schedule, asked, x0, generator)[mine].mean()
         optimizer.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
-        if not (isfinite(loss_now) and isfinite(norm)):  # before the step, so that the weights stay finite
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+        # Read together and late: on a GPU each reading waits for all work before it.
+        loss_now, norm_now = torch.stack([team.mean(loss.detach()), norm]).tolist()
+        if not (isfinite(loss_now) and isfinite(norm_now)):  # before the step, so that the weights stay finite
             raise FloatingPointError(
-                f"lr: at step {step} the loss is {loss_now:g}, its gradient's norm {norm:g}; "
+                f"lr: at step {step} the loss is {loss_now:g}, its gradient's norm {norm_now:g}; "
                 f"a rate below {lr:g} may help"
             )
         optimizer.step()
         _average(averaged, model, keep=min(ema, step / (step + 9)))
         if folder is not None and (step % checkpoint_every == 0 or step == steps):
-            checkpoints.save(folder, state, {"step": step, "loss": loss_now, "settings": settings})
+            if team.rank == 0:
+                checkpoints.save(folder, state, {"step": step, "loss": loss_now, "settings": settings})
+            team.wait()
         yield Progress(step, loss_now, (step - first) * batch_size / (time.perf_counter() - begun), averaged)
+
+
+@dataclass(frozen=True)
+class _Team:
+    """The processes that train together, seen from one of them. Alone, there is nothing to agree on."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+    joined: Callable[[nn.Module], nn.Module] = lambda model: model  # its gradients are the mean over all processes
+    mean: Callable[[Tensor], Tensor] = lambda value: value  # over all processes
+    wait: Callable[[], None] = lambda: None  # until all are here
+
+
+def _team(device: str | torch.device) -> _Team:
+    """One process on `device`, or those that `accelerate launch` started, each on its own device of that kind."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return _Team(torch.device(device))
+    from accelerate import Accelerator  # optional: only several processes need it
+
+    # Autocast is this module's own, so what `accelerate config` says of mixed precision is not taken.
+    accelerator = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no")
+    return _Team(
+        accelerator.device, accelerator.process_index, accelerator.num_processes,
+        joined=accelerator.prepare_model, mean=lambda value: accelerator.reduce(value, "mean"),
+        wait=accelerator.wait_for_everyone,
+    )  # fmt: skip
+
+
+def main_process() -> bool:
+    """Whether this process is the one to print and to write files: one alone, or the first of several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _asked(model: nn.Module, labels: Tensor | None, mine: slice, dtype: torch.dtype) -> Callable[..., Tensor]:
+    """`model`, asked only about the rows `mine` of a batch; the others are left at 0."""
+
+    def shared(xt: Tensor, t: Tensor) -> Tensor:
+        told = {} if labels is None else {"labels": labels[mine]}
+        out = torch.zeros_like(xt)
+        with torch.autocast(xt.device.type, dtype, enabled=dtype != torch.float32):
+            out[mine] = model(xt[mine], t[mine], **told)
+        return out
+
+    return shared
 
 
 @torch.no_grad()
 def _average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
     """averaged ← keep · averaged + (1 − keep) · model; buffers (BatchNorm's are averages already) are copied."""
-    for ours, theirs in zip(averaged.parameters(), model.parameters(), strict=True):
-        ours.lerp_(theirs, 1 - keep)
+    torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - keep)
     for buffer, latest in zip(averaged.buffers(), model.buffers(), strict=True):
         buffer.copy_(latest)
 

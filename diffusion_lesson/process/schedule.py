@@ -45,21 +45,18 @@ class Schedule:
         for b in beta.tolist():
             one_minus.append(b + (1 - b) * one_minus[-1])
         self._one_minus_alpha_bars = torch.tensor(one_minus, dtype=torch.float64)
-        self._beta_tildes = torch.zeros_like(self.betas)
-        self._beta_tildes[1:] = beta * self._one_minus_alpha_bars[:-1] / self._one_minus_alpha_bars[1:]
+        beta_tildes = torch.zeros_like(self.betas)
+        beta_tildes[1:] = beta * self._one_minus_alpha_bars[:-1] / self._one_minus_alpha_bars[1:]
+        # The fields of Step as rows: one look-up, and one copy to a GPU, gives them all. The two of t − 1 are
+        # moved by one; what that puts at t = 0 is never read.
+        self._steps = torch.stack([
+            self.betas, self.alphas, self.alpha_bars, self.alpha_bars.roll(1),
+            self._one_minus_alpha_bars, self._one_minus_alpha_bars.roll(1), beta_tildes,
+        ])  # fmt: skip
 
     def at(self, t: Steps, like: Batch) -> Step:
         """All symbols of step t, 1 ≤ t ≤ T, in the dtype and on the device of `like`. ValueError outside."""
-        t = self._checked(t, like, first=1)
-        return Step(
-            beta=_rows(self.betas[t], like),
-            alpha=_rows(self.alphas[t], like),
-            alpha_bar=_rows(self.alpha_bars[t], like),
-            alpha_bar_prev=_rows(self.alpha_bars[t - 1], like),
-            one_minus_alpha_bar=_rows(self._one_minus_alpha_bars[t], like),
-            one_minus_alpha_bar_prev=_rows(self._one_minus_alpha_bars[t - 1], like),
-            beta_tilde=_rows(self._beta_tildes[t], like),
-        )
+        return Step(*_rows(self._steps[:, self._checked(t, like, first=1)], like))
 
     def alpha_bar_at(self, t: Steps, like: Batch) -> Tensor:
         """ᾱ_t for 0 ≤ t ≤ T (ᾱ_0 = 1), in the dtype and on the device of `like`. ValueError outside."""
@@ -89,8 +86,8 @@ class Schedule:
 
 
 def _rows(values: Tensor, like: Tensor) -> Tensor:
-    """(B,) float64 → (B, 1, …, 1) beside `like`. The cast comes last: casting the tables first cost 4e-4."""
-    return values.to(like.dtype).to(like.device).reshape(-1, *[1] * (like.ndim - 1))
+    """(…, B) float64 → (…, B, 1, …, 1) beside `like`. The cast comes last: casting the tables first cost 4e-4."""
+    return values.to(like.dtype).to(like.device).reshape(*values.shape, *[1] * (like.ndim - 1))
 
 
 def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:

@@ -1,8 +1,11 @@
 """The training loop: against one written out by hand, and against itself when it is stopped and goes on."""
 
+import copy
 import json
 import math
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +14,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.testing import assert_close
 
-from diffusion_lesson.learning import data
-from diffusion_lesson.learning.training import train
+from diffusion_lesson.learning import data, training
+from diffusion_lesson.learning.training import main_process, train
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.schedule import Schedule, cosine, linear
+from tests.learning import launched_training
 
 F64 = torch.float64
 
@@ -222,6 +227,7 @@ REFUSED = {
     "ema": [{"ema": -0.1}, {"ema": 1.1}],
     "drop_labels": [{"drop_labels": -0.1}, {"drop_labels": 1.1}],
     "predicts": [{"predicts": "noise"}],
+    "precision": [{"precision": "half"}],
 }
 
 
@@ -366,6 +372,7 @@ CHANGES = {
     "ema": {"ema": 0.9},
     "seed": {"seed": 1},
     "predicts": {"predicts": "v"},
+    "precision": {"precision": "bf16"},
     "drop_labels": {"drop_labels": 0.2},
     "images": {"images": pictures().flip(0)},
     "labels": {"labels": torch.arange(20) % 2},
@@ -431,3 +438,154 @@ def killed(tmp_path_factory):
 @pytest.mark.parametrize(("when", "kills"), [("random", 6), ("writing", 26)])
 def test_killed_again_and_again_it_ends_with_the_same_bits(killed, when, kills):
     assert killed[when] == {"kills": kills, "whole": True, "status": 0, "same": True}
+
+
+# Several processes
+
+
+def port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    """What two processes of `accelerate launch` report after 8 of 12 steps; beside it is their checkpoint."""
+    script, folder = Path(__file__).with_name("launched_training.py"), tmp_path_factory.mktemp("launched")
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"),
+        *("--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", f"--main_process_port={port()}"),
+        *(script, folder / "checkpoint", "8"),
+    ]
+    where = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=where)
+    assert done.returncode == 0, done.stderr
+    return folder, [json.loads((folder / f"process-{rank}.json").read_text("utf-8")) for rank in range(2)]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The same training in one process: (its losses, every number of its last checkpoint)."""
+    folder = tmp_path_factory.mktemp("alone")
+    return losses(launched_training.training(folder)[1]), final(folder)
+
+
+def test_two_processes_hear_the_losses_of_one(launched, alone):
+    first, second = launched[1]
+    assert first["losses"] == second["losses"]
+    assert_close(first["losses"], alone[0][:8], rtol=1e-5, atol=0)
+
+
+def test_each_process_asks_the_network_about_half_of_the_batch(launched):
+    assert [process["rows"] for process in launched[1]] == [[3] * 8] * 2  # batch_size is 6
+
+
+def test_only_the_main_process_writes(launched):
+    assert [(process["main"], process["saves"]) for process in launched[1]] == [(True, [5]), (False, [])]
+
+
+def test_one_process_goes_on_where_two_stopped(launched, alone, tmp_path):
+    folder = shutil.copytree(launched[0] / "checkpoint", tmp_path / "checkpoint")
+    heard, last = losses(launched_training.training(folder, seed=7)[1]), final(folder)
+    assert_close(heard, alone[0][5:], rtol=1e-5, atol=0)
+    assert last.keys() == alone[1].keys()
+    assert_close(last, alone[1], rtol=0, atol=1e-4)  # 12 steps of 1e-2; where slopes are near 0 Adam magnifies
+    assert main_process()
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused(monkeypatch):
+    monkeypatch.setattr(training, "_team", lambda device: training._Team(torch.device(device), size=3))
+    with pytest.raises(ValueError, match=r"^batch_size: expected a multiple of the 3 processes, got 4$"):
+        next(run(None))
+
+
+def test_a_checkpoint_that_not_every_process_sees_is_refused(monkeypatch, tmp_path):
+    stopped(tmp_path, 5)
+    half = training._Team(torch.device("cpu"), mean=lambda value: value / 2)  # the other process found none
+    monkeypatch.setattr(training, "_team", lambda device: half)
+    with pytest.raises(ValueError, match=r"^checkpoint: not every process sees the one in "):
+        next(run(tmp_path))
+
+
+# Formats, precisions, compilers: what a GPU is trained with, tried on the CPU
+
+
+def channels_last(seed=0):
+    return small(seed, classes=3).to(memory_format=torch.channels_last)
+
+
+def test_channels_last_learns_the_same():
+    assert_close(losses(run(None, model=channels_last())), losses(run(None)), rtol=1e-4, atol=0)
+
+
+def test_channels_last_stopped_and_resumed_ends_with_the_same_bits(tmp_path):
+    list(run(tmp_path / "whole", model=channels_last()))
+    loop = run(tmp_path, model=channels_last())
+    for _ in range(6):
+        next(loop)
+    loop.close()
+    list(run(tmp_path, model=channels_last(7)))
+    whole, last = final(tmp_path / "whole"), final(tmp_path)
+    assert all(torch.equal(last[name], value) for name, value in whole.items())
+
+
+def test_bf16_computes_in_bfloat16_and_keeps_all_else_single():
+    model, computed = small(classes=3), []
+    model.stem.register_forward_hook(lambda *given: computed.append(given[2].dtype))
+    heard, plain = losses(run(None, model=model, precision="bf16")), losses(run(None))
+    assert set(computed) == {torch.bfloat16}
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert heard != plain
+    assert_close(heard, plain, rtol=0.03, atol=0)  # bfloat16 has 8 binary digits
+
+
+def test_bf16_stopped_and_resumed_ends_with_the_same_bits(tmp_path):
+    list(run(tmp_path / "whole", precision="bf16"))
+    loop = run(tmp_path, precision="bf16")
+    for _ in range(6):
+        next(loop)
+    loop.close()
+    list(run(tmp_path, seed=7, precision="bf16"))
+    whole, last = final(tmp_path / "whole"), final(tmp_path)
+    assert all(torch.equal(last[name], value) for name, value in whole.items())
+
+
+class Brief(nn.Module):
+    """Two convolutions and a table: few enough kernels to be compiled in seconds."""
+
+    classes = 3
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 1, 3, padding=1)
+        self.label = nn.Embedding(4, 8)
+
+    def forward(self, x, t, labels):
+        return self.last(torch.tanh(self.first(x) + self.label(labels)[:, :, None, None]))
+
+
+COMPILES = [
+    pytest.param(lambda: small(classes=3), "eager", id="a U-Net, traced"),
+    pytest.param(
+        Brief, "inductor", id="two convolutions, compiled",
+        marks=pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler: no g++"),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's compiler does what torch warns of
+@pytest.mark.usefixtures("without_type_checks")  # the compiler can't see through them
+@pytest.mark.parametrize(("make", "backend"), COMPILES)
+def test_compiled_with_bf16_and_channels_last_its_checkpoint_is_as_of_a_plain_one(tmp_path, make, backend):
+    torch.manual_seed(0)
+    model, counter = make().to(memory_format=torch.channels_last), CompileCounterWithBackend(backend)
+    plain = losses(run(None, model=copy.deepcopy(model), precision="bf16"))
+    heard = losses(run(tmp_path, model=torch.compile(model, backend=counter), precision="bf16"))
+    torch.compiler.reset()
+    assert counter.frame_count > 0
+    assert_close(heard, plain, rtol=0.03, atol=0)
+    names = {name.removeprefix("model/") for name in final(tmp_path) if name.startswith("model/")}
+    assert names == model.state_dict().keys()
+    (progress,) = run(tmp_path, model=copy.deepcopy(model), precision="bf16")  # a plain one takes it up
+    assert progress.loss == heard[-1]

@@ -1,0 +1,40 @@
+"""One process of `accelerate launch`: trains, and leaves what it heard as JSON. Run by test_training.py."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from diffusion_lesson.learning import checkpoints
+from diffusion_lesson.learning.training import main_process, train
+from diffusion_lesson.networks.unet import UNet
+from diffusion_lesson.process.schedule import cosine
+
+
+def training(folder, seed=0):
+    """The same training in one process or several. Another seed changes only the weights it begins with."""
+    torch.manual_seed(seed)
+    net = UNet(1, 4, classes=3)
+    images = 2 * torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(1)) - 1
+    options = {"labels": torch.arange(20) % 3, "drop_labels": 0.3, "lr": 1e-2, "ema": 0.9, "predicts": "v"}
+    loop = train(net, images, cosine(10), steps=12, batch_size=6, checkpoint=folder, checkpoint_every=5, **options)
+    return net, loop
+
+
+def main():
+    folder, stop, rank = Path(sys.argv[1]), int(sys.argv[2]), int(os.environ["RANK"])
+    rows, saves, save = [], [], checkpoints.save
+    checkpoints.save = lambda *given: (saves.append(given[2]["step"]), save(*given))
+    net, loop = training(folder, seed=rank)  # process 0's weights must reach the others
+    net.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
+    heard = [next(loop).loss for _ in range(stop)]
+    loop.close()
+    note = {"losses": heard, "rows": rows, "saves": saves, "main": main_process()}
+    folder.with_name(f"process-{rank}.json").write_text(json.dumps(note), "utf-8")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
