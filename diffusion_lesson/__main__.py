@@ -59,6 +59,9 @@ def train(arguments: argparse.Namespace) -> None:
         model, x, schedule, **training_, labels=images.labels if classes else None, seed=arguments.seed,
         device=arguments.device, checkpoint=out / "checkpoint",
     )  # fmt: skip
+    if not training.main_process():  # of several processes all train, and one shows and writes
+        _last(loop)
+        return
     progress = _last(track(loop, total=training_["steps"], note=lambda p: f"loss {p.loss:.3f}"))
     weights.save(out / "model", progress.averaged, card)
     pictures = draw(progress.averaged, schedule, card, count=64, steps=50, seed=arguments.seed)

@@ -49,6 +49,13 @@ def test_its_samples_are_64_pictures_in_a_grid_enlarged_8_times(trained):
         assert (image.format, image.mode, image.size) == ("PNG", "L", (8 * (8 * 9 - 1), 8 * (8 * 9 - 1)))
 
 
+def test_of_several_processes_only_the_first_writes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    assert shell.main([*TRAIN, "--out", str(tmp_path)]) == 0
+    assert not list(tmp_path.glob("model*")) + list(tmp_path.glob("*.png"))
+    assert capsys.readouterr().out == ""
+
+
 def test_its_card_says_how_it_was_made(trained):
     _, schedule, card = weights.read(trained / "model")
     assert (card.name, card.data, card.levels, card.size) == ("digits", "digits, 1437 pictures", 17, 8)
