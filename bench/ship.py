@@ -12,6 +12,7 @@ import sys
 import time
 from collections import deque
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,6 +23,9 @@ from diffusion_lesson.learning import checkpoints, data, metrics, recipes, weigh
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.classifier import MnistClassifier, train_classifier
 from diffusion_lesson.page.progress import track
+from diffusion_lesson.process import elbo, samplers
+from diffusion_lesson.process.gaussian import discretized_log_prob
+from diffusion_lesson.process.prediction import as_eps, clipped, guided
 
 RUNS = Path("runs", "ship")
 SHORT = recipes.ALL["mnist-3min"]
@@ -113,6 +117,84 @@ def save_generator(name: str, model: torch.nn.Module, hashed: str, seconds: floa
     write_grid(path.with_suffix(".png"), pictures, levels)
 
 
+def score(name: str) -> None:
+    """Measure what ships, as a reader would load it, and write the results into its card."""
+    model, schedule, card = weights.load(name)
+    measured: dict[str, object] = {}
+    kind = "digits" if name == "digits" else "mnist"
+    classifier, _, _ = weights.load(f"classifier-{kind}")
+    test = getattr(data, kind)("test")
+    classes = [k for k in range(10) if k != GENERATORS[name][1]]
+    test_x, kept = data.to_signed(test.images, test.levels), torch.isin(test.labels, torch.tensor(classes))
+    real = metrics.moments(metrics.features(classifier, test_x[kept]))
+    if kind == "digits":  # the lesson's protocol: all 1,797 real digits, and 1,437 against 360 for a floor
+        train_x = data.to_signed(data.digits("train").images, 17)
+        rows = metrics.features(classifier, torch.cat([train_x, test_x]))
+        floor = metrics.frechet_distance(rows[:1437], rows[1437:])
+        real = metrics.moments(rows)
+        measured["floor, 1,437 real against 360 real"] = round(floor, 1)
+    for words, count, sampler, steps, weight in SAMPLERS[kind]:
+        x = pictures(model, schedule, card, classes, count=count, sampler=sampler, steps=steps, weight=weight)
+        rows = metrics.features(classifier, data.to_signed(data.to_uint8(x, card.levels), card.levels))
+        distance = metrics.moments_distance(real, metrics.moments(rows))
+        measured[f"Fréchet distance, n = {count}, {words}"] = round(distance, 2)
+        print(name, words, round(distance, 2), flush=True)
+    measured |= bits(model, schedule, card, test_x[kept][:360], test.labels[kept][:360])
+    tensors = copy.deepcopy(model).half()
+    weights.save(weights.SHIPPED / name, tensors, replace(card, measured=measured))
+
+
+def pictures(model, schedule, card, classes, *, count, sampler, steps, weight) -> torch.Tensor:
+    """`count` pictures, the classes in turn, 250 at a time; x̂_0 kept in [−1, 1]."""
+    generator, out = torch.Generator().manual_seed(1), []
+    in_turn = torch.tensor(classes)[torch.arange(count) % len(classes)]
+    for labels in in_turn.split(250):
+        xT = torch.randn(len(labels), 1, card.size, card.size, generator=generator)
+        plain = as_eps(schedule, model, predicts=card.predicts)
+        eps_model = plain
+        if card.config["classes"]:
+            eps_model = as_eps(schedule, model, predicts=card.predicts, labels=labels)
+            if weight != 1:
+                eps_model = guided(eps_model, plain, weight)
+        walk = sampler(schedule, xT, clipped(schedule, eps_model), steps=steps, generator=generator)
+        out.append(deque(walk, maxlen=1).pop())
+    return torch.cat(out)
+
+
+def bits(model, schedule, card, x, labels) -> dict[str, object]:
+    """Bits per dimension of x by the exact ledger over all t, β̃, x̂_0 kept in [−1, 1]; in three parts."""
+    told = labels if card.config["classes"] else None
+    eps_model = clipped(schedule, as_eps(schedule, model, predicts=card.predicts, labels=told))
+    decoder = partial(discretized_log_prob, levels=card.levels)
+    book = elbo.ledger(
+        schedule, x, eps_model, variance="beta_tilde", decoder=decoder, generator=torch.Generator().manual_seed(0)
+    )
+    parts = {"total": book.total(), "L_T": book.prior, "sum of L_{t-1}": book.denoising_sum()}
+    parts |= {"L_0": book.reconstruction}
+    per_dim = {key: round(elbo.bits_per_dim(nats, x).mean().item(), 4) for key, nats in parts.items()}
+    return {f"bits per dimension, {len(x)} test pictures, all t": per_dim}
+
+
+def _ddpm(schedule, xT, eps_model, *, steps, generator):
+    return samplers.ddpm(schedule, xT, eps_model, variance="beta_tilde", generator=generator)
+
+
+def _dpm(schedule, xT, eps_model, *, steps, generator):
+    return samplers.dpm_solver(schedule, xT, eps_model, steps=steps)
+
+
+_ddim = partial(samplers.ddim, eta=1.0)
+# (words, pictures, sampler, steps, guidance weight)
+SAMPLERS = {
+    "digits": [("DDPM, 200 calls", 1797, _ddpm, 200, 1.0)],
+    "mnist": [
+        ("DDIM eta = 1 in 25 steps, guidance 1.5 (50 calls)", 5000, _ddim, 25, 1.5),
+        ("DPM-Solver++ in 5 steps, guidance 1.5 (10 calls)", 5000, _dpm, 5, 1.5),
+        ("DDIM eta = 1 in 50 steps, no guidance (50 calls)", 5000, _ddim, 50, 1.0),
+    ],
+}
+
+
 def data_hash(images: data.ImageSet) -> str:
     """The short hash of pictures and labels."""
     return "SHA-256 " + checkpoints.digest(images.images, images.labels)
@@ -127,4 +209,8 @@ def commit() -> str:
 
 if __name__ == "__main__":
     for job in sys.argv[1:]:
-        ship_classifier() if job == "classifier-mnist" else ship_generator(job)
+        if job == "classifier-mnist":
+            ship_classifier()
+        else:
+            ship_generator(job)
+            score(job)

@@ -1,0 +1,97 @@
+"""The weights that ship: whole, small, with cards that say what they are, and good for what lessons ask."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from diffusion_lesson.learning import metrics, weights
+from diffusion_lesson.process import samplers
+from diffusion_lesson.process.prediction import as_eps, clipped
+
+NAMES = ["classifier-digits", "classifier-mnist", "digits", "mnist", "mnist-without-7"]
+GENERATORS = [name for name in NAMES if not name.startswith("classifier")]
+
+
+def drawn(name, labels):
+    """One picture for each label, by DDIM in 20 steps with eta = 1."""
+    model, schedule, card = weights.load(name)
+    g = torch.Generator().manual_seed(0)
+    xT = torch.randn(len(labels), 1, card.size, card.size, generator=g)
+    told = labels if card.config.get("classes") else None
+    eps_model = clipped(schedule, as_eps(schedule, model, predicts=card.predicts, labels=told))
+    *_, x = samplers.ddim(schedule, xT, eps_model, steps=20, eta=1.0, generator=g)
+    return x
+
+
+def test_these_ship_and_no_others():
+    assert weights.names() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_is_whole_and_the_file_small(name):
+    card = weights.card(name)
+    tensors = weights.SHIPPED / f"{name}.safetensors"
+    assert card.name == name
+    assert card.recipe["seed"] == 0
+    assert card.measured
+    assert tensors.stat().st_size <= 4e6
+    assert card.predicts is None or tensors.with_suffix(".png").is_file()
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_generators_ship_in_half_precision_and_compute_in_single(name):
+    stored = load_file(weights.SHIPPED / f"{name}.safetensors")
+    assert {value.dtype for value in stored.values()} == {torch.float16}
+    assert {value.dtype for value in weights.load(name)[0].parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"), [("mnist", range(10)), ("mnist-without-7", [0, 1, 2, 3, 4, 5, 6, 8, 9])]
+)
+def test_they_draw_the_digit_they_are_told(name, classes):
+    labels = torch.tensor([*classes] * 6)
+    classifier, _, _ = weights.load("classifier-mnist")
+    with torch.no_grad():
+        share = (classifier(drawn(name, labels)).argmax(1) == labels).float().mean()
+    assert share > 0.85
+
+
+def test_the_digits_look_more_like_digits_than_noise_does():
+    classifier, _, _ = weights.load("classifier-digits")
+    sure = [
+        classifier(x).softmax(1).amax(1).mean()
+        for x in (drawn("digits", torch.arange(50)), torch.randn(50, 1, 8, 8))
+    ]
+    assert sure[0] > max(0.8, sure[1])
+
+
+def test_the_reference_is_of_the_shipped_classifier():
+    found = metrics.reference("mnist")
+    assert (found.count, found.mean.shape, found.cov.shape) == (10_000, (128,), (128, 128))
+    torch.testing.assert_close(found.cov, found.cov.T)
+    assert metrics.moments_distance(found, found) == pytest.approx(0, abs=1e-6)
+
+
+def test_pictures_drawn_are_nearer_to_the_reference_than_noise():
+    classifier, _, _ = weights.load("classifier-mnist")
+    labels = torch.arange(150) % 10
+    near, far = (
+        metrics.moments_distance(metrics.reference("mnist"), metrics.moments(metrics.features(classifier, x)))
+        for x in (drawn("mnist", labels), torch.randn(150, 1, 28, 28, generator=torch.Generator().manual_seed(1)))
+    )
+    assert near < 0.1 * far
+
+
+def test_a_reference_for_another_classifier_is_refused(tmp_path, monkeypatch):
+    for file in weights.SHIPPED.glob("*mnist*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    note = tmp_path / "classifier-mnist.json"
+    note.write_text(note.read_text("utf-8").replace(weights.card("classifier-mnist").sha256, "0" * 64), "utf-8")
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path)
+    with pytest.raises(ValueError, match="another classifier"):
+        metrics.reference("mnist")
+
+
+def test_an_unknown_reference_is_refused_with_those_known():
+    with pytest.raises(ValueError, match=r"^name: expected one of mnist, got 'cats'"):
+        metrics.reference("cats")
