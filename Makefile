@@ -1,6 +1,6 @@
 # make lab     opens the course in JupyterLab          make test       everything CI checks
 # make notebooks  re-runs and normalises the lessons   make figures    redraws the figures
-# make clean   forgets the environment
+# make bench   trains ours and others' networks side by side; hours   make clean  forgets the environment
 #
 # PYTHON=python3.12 chooses the interpreter (3.11 or newer).
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes PyTorch's own CPU build (README: "Without a GPU").
@@ -9,7 +9,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 
-.PHONY: lab test lint unit strict browser timing notebooks figures clean
+.PHONY: lab test lint unit strict browser timing notebooks figures bench clean
 
 lab: .venv/lab
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
@@ -18,7 +18,7 @@ test: .venv/dev lint unit strict browser
 
 lint: .venv/dev
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check diffusion_lesson tests
+	$(BIN)/ruff format --check diffusion_lesson tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -40,6 +40,9 @@ notebooks: .venv/dev
 
 figures: .venv/dev
 	for script in $(filter-out figures/house.py,$(wildcard figures/*.py)); do $(BIN)/python $$script || exit 1; done
+
+bench: .venv/dev
+	$(BIN)/python bench/run.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
