@@ -133,6 +133,8 @@ class DenoisingDiffusionPytorch:
                 nn.utils.clip_grad_norm_(self.diffusion.parameters(), 1.0)
                 optimizer.step()
                 self.average.update()
+                if self.average.step <= self.average.update_after_step:  # it copies every tenth step so far
+                    self.average.copy_params_from_model_to_ema()
                 yield
 
     def eps_model(self, labels: Tensor) -> EpsModel:
