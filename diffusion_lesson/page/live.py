@@ -24,6 +24,14 @@ from diffusion_lesson.page.plots import Number
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _HIDDEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap"
 _STYLE = {"description_width": "9em"}
+# Notebook 7 takes the arrow keys from a focused control, unless the control itself bears this attribute (see
+# scrubber.py). ipywidgets gives no way to set it: so an image that loads does, once it is part of the page.
+_KEYS = (
+    '<img alt="" src="data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7" onload="'
+    "const wait=n=>{const box=this.closest('.widget-vbox');if(box)box.addEventListener('focusin',"
+    "e=>e.target.setAttribute('data-lm-suppress-shortcuts','true'));"
+    'else if(n)setTimeout(()=>wait(n-1),200)};wait(50)">'
+)
 
 
 def slider(low: Number, high: Number, value: Number, *, step: Number | None = None, log: bool = False) -> Any:
@@ -113,7 +121,8 @@ class LiveFigure:
         for name, control in controls.items():
             control.description = (labels or {}).get(name, name)
             control.observe(self._update, "value")
-        self.box = widgets.VBox([*controls.values(), self._image, self._words])
+        keys = widgets.HTML(_KEYS, layout=widgets.Layout(display="none"))
+        self.box = widgets.VBox([*controls.values(), self._image, self._words, keys])
 
     @property
     def values(self) -> dict[str, Any]:

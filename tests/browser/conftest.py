@@ -139,11 +139,13 @@ def server(python, arguments, folder):
     process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(300):
+        for _ in range(900):  # a busy machine takes a minute and more
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/api", timeout=5):
                 break
             assert process.poll() is None, (folder / "server.log").read_text()[-2000:]
             time.sleep(0.2)
+        else:
+            raise TimeoutError((folder / "server.log").read_text()[-2000:])
         yield url
     finally:
         process.terminate()
@@ -172,13 +174,13 @@ def lab_page(chromium, lab):
 def run_all(chromium, address):
     """A page of JupyterLab or Notebook 7, all its cells run."""
     page = chromium.new_page(viewport={"width": 1200, "height": 1000})
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(60_000)
     page.goto(address)
     page.wait_for_function("window.jupyterapp && document.querySelector('.jp-CodeCell')", timeout=60_000)
     connected = "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus == 'connected'"
     page.wait_for_function(connected, timeout=60_000)
     page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
-    page.locator("img[alt^='A black line']").wait_for(timeout=90_000)
+    page.locator("img[alt^='A black line']").wait_for(timeout=180_000)
     yield page
     page.close()
 
@@ -228,13 +230,13 @@ def classic_page(chromium, classic_python, tmp_path_factory):
     arguments = ["notebook", "--NotebookApp.token=", f"--NotebookApp.notebook_dir={folder}"]
     with server(classic_python, arguments, folder) as url:
         page = chromium.new_page(viewport={"width": 1200, "height": 1000})
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         page.goto(f"{url}/notebooks/lesson.ipynb")
         ready = "window.Jupyter?.notebook?.kernel?.is_connected() && Jupyter.notebook.kernel.widget_manager"
-        page.wait_for_function(ready, timeout=30_000)
+        page.wait_for_function(ready, timeout=60_000)
         page.wait_for_timeout(2500)  # the manager asks the kernel for old widgets, and loses those made meanwhile
         page.evaluate("void Jupyter.notebook.execute_all_cells()")
-        page.locator("img[alt^='A black line']").wait_for(timeout=90_000)
+        page.locator("img[alt^='A black line']").wait_for(timeout=180_000)
         yield page
         page.close()
 

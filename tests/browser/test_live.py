@@ -1,4 +1,4 @@
-"""Live controls in JupyterLab and in the classic notebook with ipywidgets 7.7.1."""
+"""Live controls in JupyterLab, in Notebook 7 and in the classic notebook with ipywidgets 7.7.1."""
 
 import statistics
 
@@ -16,7 +16,7 @@ TIMED = """i => {
 }"""
 
 
-@pytest.fixture(params=["lab_page", "classic_page"])
+@pytest.fixture(params=["lab_page", "notebook_page", "classic_page"])
 def page(request):
     page = request.getfixturevalue(request.param)
     page.locator(".widget-image").scroll_into_view_if_needed()
@@ -47,6 +47,20 @@ def test_a_key_changes_the_picture_and_the_words(page, handle):
     page.wait_for_timeout(100)
     assert shown(page) == value(page) == before + 1
     assert page.locator(".widget-image").count() == 1  # in place, not stacked
+
+
+def test_the_keyboard_alone_operates_every_control(page, handle):
+    page.keyboard.press("Home")
+    for key, expected in (("ArrowRight", 1), ("ArrowUp", 2), ("ArrowLeft", 1), ("End", 100), ("Home", 0)):
+        page.keyboard.press(key)
+        page.wait_for_function("v => document.querySelector('.widget-readout').innerText == v", arg=str(expected))
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.tagName") == "SELECT":
+            break
+    for key, words in (("ArrowDown", "A line on grey 0"), ("ArrowUp", "A curve on grey 0")):
+        page.keyboard.press(key)
+        page.get_by_role("status").get_by_text(words, exact=True).wait_for(state="attached")
 
 
 def test_it_answers_in_time(page, handle, slack, record_property):

@@ -11,7 +11,7 @@ KEPT = [round(round(k / 99 * 15) * 17) for k in range(100)]  # the grey levels o
 def static_page(chromium, static_file):
     context = chromium.new_context(viewport={"width": 1000, "height": 900}, offline=True)
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(60_000)
     page.goto(static_file.as_uri(), wait_until="load")
     yield page
     context.close()
@@ -188,7 +188,7 @@ def test_pictures_mixed_by_the_page_are_right_to_the_number(page, look):
 def test_without_handlers_a_labelled_filmstrip_is_seen(chromium, static_file):
     context = chromium.new_context(java_script_enabled=False, offline=True)
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(60_000)
     page.goto(static_file.as_uri())
     filmstrip_is_seen(page.locator("figure").first)
     context.close()
@@ -196,7 +196,7 @@ def test_without_handlers_a_labelled_filmstrip_is_seen(chromium, static_file):
 
 def test_in_a_notebook_that_is_not_trusted_a_labelled_filmstrip_is_seen(chromium, lab):
     page = chromium.new_page(viewport={"width": 1200, "height": 1000})
-    page.goto(f"{lab}/lab/tree/executed.ipynb")
+    page.goto(f"{lab}/lab/workspaces/other/tree/executed.ipynb")  # its own, where no other notebook is open
     page.locator("figure img").first.wait_for(timeout=60_000)
     filmstrip_is_seen(page.locator("figure").first)
     live = page.locator("img[alt='A curve on grey 50']")  # the stored picture of the live figure

@@ -44,7 +44,7 @@ def test_a_control_redraws_the_picture_and_the_words():
     assert "Grey 60" in made._words.value
     assert made.values == {"grey": 60, "kind": "plain"}
     assert [control.description for control in made.controls.values()] == ["level", "kind"]
-    assert len(made.box.children) == 4
+    assert len(made.box.children) == 5
 
 
 def test_nothing_leaks():
@@ -52,7 +52,7 @@ def test_nothing_leaks():
     for grey in range(30):
         made.controls["grey"].value = grey
     assert plt.get_fignums() == []
-    assert len(made.box.children) == 4
+    assert len(made.box.children) == 5
 
 
 def test_the_axes_stand_still_and_a_new_layout_is_found_where_axes_come():
