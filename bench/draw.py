@@ -49,7 +49,9 @@ def curves(results: dict[str, Any], folder: Path) -> None:
     floor = results.get("floors", {}).get("200")
     if floor:
         axes.axhline(floor, label="real pictures", linewidth=1.4, **ROLES["data"])
-    axes.set(xscale="log", yscale="log", xlabel="CPU-seconds of training, one thread")
+    axes.set(xscale="log", yscale="log", xlabel="CPU-seconds of training, one thread", xlim=(10, 400))
+    axes.set_xticks([10, 30, 100, 300], ["10", "30", "100", "300"])
+    axes.minorticks_off()
     axes.set_ylabel("FD to MNIST's test set, n = 200")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     told = "; ".join(f"{NAMES[name].replace('`', '')} {end:.0f}" for name, end in last.items())
