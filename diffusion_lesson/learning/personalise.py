@@ -1,0 +1,127 @@
+"""A new word from a few pictures: bring them into the network's world, choose what to train on, draw with it."""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32, Int64, UInt8
+from torch import Tensor, nn
+
+from diffusion_lesson.networks.unet import UNet
+from diffusion_lesson.process import samplers
+from diffusion_lesson.process.prediction import Predicts, as_eps, clipped, guided
+from diffusion_lesson.process.schedule import Schedule
+from diffusion_lesson.shapes import Batch
+
+_BOX, _SIDE = 20, 28  # MNIST's: the ink fits in 20×20, and its centre of mass is the middle of 28×28
+
+
+def ink(images: UInt8[Tensor, "N C H W"]) -> Float[Tensor, "N H W"]:
+    """How far each pixel is from the paper, 0 to 1: whatever is drawn on an even ground, dark or light.
+
+    The paper's grey is the median of the picture's border. A third of the greatest distance counts as none:
+    that swallows shadows.
+    """
+    grey = images.float().mean(1)
+    border = torch.cat([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], dim=1)
+    away = (grey - border.median(1).values[:, None, None]).abs()
+    most = away.amax((1, 2), keepdim=True)
+    if not (most > 0).all():
+        raise ValueError("images: expected something drawn in each, got one that is all of one grey")
+    return ((away / most - 1 / 3) * 1.5).clamp(0, 1)
+
+
+def like_mnist(
+    ink: Float[Tensor, "N H W"], *, cut: tuple[float, float] = (0.0, 1.0)
+) -> Float32[Tensor, "N 1 28 28"]:
+    """Drawings in MNIST's layout: the ink's longer side becomes 20 pixels, its centre of mass the middle of 28×28.
+
+    ink: 0 (paper) to 1. cut: after the smooth enlarging, what is below the first is paper and above the second
+    full ink: it sharpens strokes that were blurred. Out come numbers in [−1, 1], white ink on black.
+    """
+    if not (ink.flatten(1).amax(1) > 0).all():
+        raise ValueError("ink: expected some in each picture, got an empty one")
+    low, high = cut
+    return torch.stack([_placed(picture.float(), low, high) for picture in ink])[:, None] * 2 - 1
+
+
+def _placed(picture: Tensor, low: float, high: float) -> Tensor:
+    inked = picture > 0.1 * picture.max()
+    rows, columns = (inked.any(dim).nonzero()[:, 0] for dim in (1, 0))
+    cropped = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    size = [max(1, round(_BOX * side / max(cropped.shape))) for side in cropped.shape]
+    drawn = F.interpolate(cropped[None, None], size=size, mode="bicubic", antialias=True)[0, 0]
+    drawn = ((drawn - low) / (high - low)).clamp(0, 1)
+    out = drawn.new_zeros(_SIDE, _SIDE)
+    corner = []
+    for dim, side in enumerate(size):
+        centre = (drawn.sum(1 - dim) * torch.arange(side)).sum() / drawn.sum()
+        corner.append(min(max(round((_SIDE - 1) / 2 - centre.item()), 0), _SIDE - side))
+    out[corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]] = drawn
+    return out
+
+
+def draw(
+    model: nn.Module,
+    schedule: Schedule,
+    noise: Batch,
+    labels: Int64[Tensor, " B"],
+    *,
+    predicts: Predicts,
+    weight: float = 1.0,
+    steps: int = 10,
+    eta: float = 0.0,
+    generator: torch.Generator | None = None,
+    batch_size: int = 250,
+) -> Batch:
+    """A picture in [−1, 1] for each noise and label, by ε_u + weight (ε_c − ε_u), clipped. Lesson 13.
+
+    Weight 0 asks without the label, 1 with it and no more; each costs half of what any other weight costs.
+    """
+    parts = []
+    for x, y in zip(noise.split(batch_size), labels.split(batch_size), strict=True):
+        told = as_eps(schedule, model, predicts=predicts, labels=y)
+        untold = as_eps(schedule, model, predicts=predicts)
+        eps_model = {0.0: untold, 1.0: told}.get(float(weight), guided(told, untold, weight))
+        *_, x0 = samplers.ddim(
+            schedule, x, clipped(schedule, eps_model), steps=steps, eta=eta, generator=generator
+        )
+        parts.append(x0.clamp(-1, 1))
+    return torch.cat(parts)
+
+
+def pile(
+    new: Float[Tensor, " K *dims"], label: int, old: Float[Tensor, " M *dims"], old_labels: Int64[Tensor, " M"]
+) -> tuple[Float[Tensor, " N *dims"], Int64[Tensor, " N"]]:
+    """(pictures, labels) of which half are the new ones, over and over, and half the old: prior preservation.
+
+    `old`: what the network itself drew of the words it knows, before it learns the new one (arXiv:2208.12242).
+    """
+    if not 1 <= len(new) <= len(old):
+        raise ValueError(f"new: expected 1 to {len(old)} pictures (as many as there are old), got {len(new)}")
+    again = torch.arange(len(old)) % len(new)
+    return torch.cat([new[again], old]), torch.cat([torch.full_like(old_labels, label), old_labels])
+
+
+class _OneRow(nn.Embedding):
+    """A table of labels, frozen but for one row, which stands beside it."""
+
+    def __init__(self, table: Tensor, label: int) -> None:
+        super().__init__(*table.shape)
+        self.weight = nn.Parameter(table.detach().clone(), requires_grad=False)
+        self.own, self.row = label, nn.Parameter(table[label].detach().clone())
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """(B,) → (B, embedding)."""
+        return torch.where((labels == self.own)[:, None], self.row, super().forward(labels))
+
+
+def only_row(model: UNet, label: int) -> UNet:
+    """A copy of the network in which nothing can be trained but what it is told for `label` (arXiv:2208.01618)."""
+    if model.label is None:
+        raise ValueError("model: expected a network that is told labels, got one with classes=0")
+    if not 0 <= label < model.classes:
+        raise ValueError(f"label: expected 0..{model.classes - 1}, got {label}")
+    free = copy.deepcopy(model).requires_grad_(False)
+    free.label = _OneRow(model.label.weight, label)
+    return free

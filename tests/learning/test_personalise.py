@@ -1,0 +1,195 @@
+"""A new word from a few pictures: the layout, the pile, the one free row, and drawing with guidance."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from diffusion_lesson.learning import data, personalise
+from diffusion_lesson.learning.training import train
+from diffusion_lesson.networks.unet import UNet
+from diffusion_lesson.process import samplers
+from diffusion_lesson.process.prediction import clipped, eps_from_v
+from diffusion_lesson.process.schedule import cosine
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    model = UNet(1, 8, patch=2, classes=10)
+    for parameter in model.parameters():  # a fresh one predicts zero, whatever it is told
+        torch.nn.init.normal_(parameter, std=0.2)
+    return model.eval()
+
+
+def noise(count, size=28, seed=0):
+    return torch.randn(count, 1, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def photograph(paper, pen):
+    """A cross on an evenly lit page, with a shadow over its lower half."""
+    page = torch.full((1, 60, 60), float(paper))
+    page[:, 20:50, 33:37] = pen
+    page[:, 30:34, 20:50] = pen
+    page[:, 40:] += 0.1 * (pen - page[:, 40:])
+    return page.round().to(torch.uint8)
+
+
+@pytest.mark.parametrize(("paper", "pen"), [(230, 20), (10, 250)])
+def test_ink_is_what_differs_from_the_paper(paper, pen) -> None:
+    found = personalise.ink(photograph(paper, pen)[None])[0]
+    drawn = torch.zeros(60, 60, dtype=torch.bool)
+    drawn[20:50, 33:37] = drawn[30:34, 20:50] = True
+    assert found[drawn].min() > 0.9
+    assert found[~drawn].max() == 0  # the shadow too
+
+
+def test_colour_counts_as_its_grey() -> None:
+    page = photograph(200, 40)
+    assert_close(personalise.ink(page.expand(3, -1, -1)[None]), personalise.ink(page[None]))
+
+
+def test_ink_needs_a_drawing() -> None:
+    with pytest.raises(ValueError, match="drawn"):
+        personalise.ink(torch.full((2, 1, 9, 9), 7, dtype=torch.uint8))
+
+
+def test_a_drawing_is_laid_out_as_mnist_does() -> None:
+    ink = torch.zeros(3, 60, 90)
+    ink[0, 5:45, 3:13] = 1  # upright, in a corner
+    ink[1, 50:52, 20:80] = 1  # lying
+    ink[2, 10:20, 10:20] = 1  # a square with a heavy foot
+    ink[2, 20:30, 10:40] = 1
+    out = personalise.like_mnist(ink)
+    assert out.shape == (3, 1, 28, 28)
+    assert out.min() == -1
+    assert out.max() == 1
+    inked = out[:, 0] > -0.5
+    sides = [(int(p.any(1).sum()), int(p.any(0).sum())) for p in inked]
+    assert sides[0] == (20, 5)
+    assert sides[1] == (1, 20)
+    mass = (out[:, 0] + 1) / 2
+    for dim in (1, 2):
+        centre = (mass.sum(3 - dim) * torch.arange(28)).sum(1) / mass.sum((1, 2))
+        assert (centre - 13.5).abs().max() <= 0.6  # a whole pixel is the smallest move
+
+
+def test_ink_stays_in_the_picture_however_heavy_one_end() -> None:
+    ink = torch.zeros(1, 40, 40)
+    ink[0, :, 0] = 0.2
+    ink[0, 39] = 1  # nearly all of the mass in the last row
+    assert (personalise.like_mnist(ink)[0, 0] > 0).any(1).nonzero().max() == 19
+
+
+def test_cut_sharpens() -> None:
+    ramp = torch.linspace(0.05, 1, 20).expand(1, 20, 20)
+    soft, hard = (personalise.like_mnist(ramp, cut=cut) for cut in ((0.0, 1.0), (0.4, 0.6)))
+    assert ((hard > -0.99) & (hard < 0.99)).sum() < 0.4 * ((soft > -0.99) & (soft < 0.99)).sum()
+
+
+def test_an_empty_picture_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        personalise.like_mnist(torch.zeros(1, 8, 8))
+
+
+def test_draw_is_guided_clipped_ddim() -> None:
+    model, schedule, labels = network(), cosine(20), torch.tensor([3, 1, 4, 1, 5])
+    start = noise(5)
+
+    def by_hand(weight):
+        def eps_model(x, t):
+            told, untold = (eps_from_v(schedule, t, xt=x, v=model(x, t, y)) for y in (labels, None))
+            return (1 - weight) * untold + weight * told
+
+        g = torch.Generator().manual_seed(3)
+        *_, x0 = samplers.ddim(schedule, start, clipped(schedule, eps_model), steps=4, eta=0.5, generator=g)
+        return x0.clamp(-1, 1)
+
+    drawn = {}
+    for weight in (0.0, 1.0, 2.5):
+        g = torch.Generator().manual_seed(3)
+        drawn[weight] = personalise.draw(
+            model, schedule, start, labels, predicts="v", weight=weight, steps=4, eta=0.5, generator=g
+        )
+        assert_close(drawn[weight], by_hand(weight), atol=1e-4, rtol=1e-4)
+    assert (drawn[1.0] - drawn[0.0]).abs().max() > 1e-2  # the label is heard
+    assert (drawn[2.5] - drawn[1.0]).abs().max() > 1e-2
+
+
+def test_drawing_by_parts_changes_nothing() -> None:
+    model, start, labels = network(), noise(5), torch.tensor([3, 1, 4, 1, 5])
+    whole, parts = (
+        personalise.draw(model, cosine(20), start, labels, predicts="v", weight=2.0, steps=3, batch_size=size)
+        for size in (5, 2)
+    )
+    assert_close(whole, parts, atol=1e-4, rtol=1e-4)
+
+
+def test_the_plain_weights_ask_once() -> None:
+    asked = []
+    model = network()
+    model.register_forward_hook(lambda part, given, out: asked.append(len(given)))
+    for weight, calls in ((0.0, [2]), (1.0, [3]), (3.0, [2, 3])):
+        asked.clear()
+        personalise.draw(model, cosine(20), noise(1), torch.tensor([1]), predicts="v", weight=weight, steps=1)
+        assert sorted(asked) == calls
+
+
+def test_half_of_the_pile_is_new() -> None:
+    new, old = noise(6, 4), noise(40, 4, seed=1)
+    old_labels = torch.arange(40) % 9
+    pictures, labels = personalise.pile(new, 9, old, old_labels)
+    is_new = (pictures[:, None] == new).flatten(2).all(2)
+    assert_close(is_new.any(1).float().mean().item(), 0.5)
+    assert is_new.sum(0).tolist() == [7, 7, 7, 7, 6, 6]  # each of the six as often as the others
+    assert (labels[is_new.any(1)] == 9).all()
+    assert torch.equal(pictures[~is_new.any(1)], old)
+    assert torch.equal(labels[~is_new.any(1)], old_labels)
+
+
+def test_a_pile_needs_more_old_than_new() -> None:
+    with pytest.raises(ValueError, match="1 to 5"):
+        personalise.pile(noise(6, 4), 9, noise(5, 4), torch.zeros(5, dtype=torch.long))
+
+
+def test_only_the_row_is_trained() -> None:
+    model, schedule = network(), cosine(50)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    free = personalise.only_row(model, 7)
+    x, t, labels = noise(4), torch.tensor([1, 20, 40, 50]), torch.tensor([7, 2, 7, 10])
+    assert_close(free(x, t, labels), model(x, t, labels))
+    *_, last = train(
+        free,
+        noise(6).clamp(-1, 1),
+        schedule,
+        steps=3,
+        batch_size=4,
+        lr=1.0,
+        labels=torch.full((6,), 7),
+        predicts="v",
+    )
+    learned = last.averaged
+    with torch.no_grad():
+        told, now = model(x, t, labels), learned(x, t, labels)
+    assert (told - now)[[0, 2]].abs().amax((1, 2, 3)).min() > 1e-3
+    assert torch.equal(told[[1, 3]], now[[1, 3]])  # the other words, to the bit
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])  # the network it was made of is as it was
+    rest = {name for name in before if name != "label.weight"}
+    assert all(torch.equal(learned.state_dict()[name], before[name]) for name in rest)
+
+
+@pytest.mark.parametrize("label", [-1, 10])
+def test_only_row_wants_a_label_of_the_table(label) -> None:
+    with pytest.raises(ValueError, match=r"0\.\.9"):
+        personalise.only_row(network(), label)
+
+
+def test_only_row_wants_a_table() -> None:
+    with pytest.raises(ValueError, match="classes"):
+        personalise.only_row(UNet(1, 8), 0)
+
+
+def test_embedded_digits_become_mnist_like() -> None:
+    few = data.digits("test")
+    out = personalise.like_mnist(few.images[:20, 0].float() / 16, cut=(0.3, 0.8))
+    assert ((out[:, 0] > -0.9).any(2).sum(1) <= 20).all()
+    assert 0.08 < ((out + 1) / 2).mean() < 0.2  # MNIST's mean is 0.13
