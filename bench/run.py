@@ -59,7 +59,7 @@ def main() -> None:
 
     results = read(file)["jobs"]
     draw(results, runs if arguments.quick else HERE)
-    write(results, runs / "README.md" if arguments.quick else HERE / "README.md")
+    write(results, (runs if arguments.quick else HERE) / "README.md", JOBS)
 
 
 def one(job: str, file: Path, *, quick: bool, runs: Path) -> None:

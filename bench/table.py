@@ -157,8 +157,23 @@ def bound(results: Results) -> list[str]:
     return out
 
 
-def write(results: Results, file: Path) -> None:
-    """Replace what stands between the two marks of README.md, or write a file of the tables alone."""
+PLOTS = {
+    "quality.svg": "Fréchet distance against CPU-seconds of training",
+    "pictures.svg": "The first twenty pictures of each",
+    "growth.svg": "Cost against batch, side, width, steps and T",
+}
+
+
+def plots(folder: Path) -> list[str]:
+    """The plots that are there."""
+    return [f"![{told}]({name})" for name, told in PLOTS.items() if (folder / name).exists()]
+
+
+def write(results: Results, file: Path, jobs: list[str]) -> None:
+    """Replace what stands between the two marks of README.md, or write a file of the tables alone.
+
+    A section whose jobs have not run is left out.
+    """
     sections = {
         "Quality at equal CPU-seconds": quality(results),
         "Our rows by sampler, 20 calls of the network each": samplers(results),
@@ -166,7 +181,16 @@ def write(results: Results, file: Path) -> None:
         "The bound": bound(results),
         "How cost grows": growth(results),
     }
-    text = "\n\n".join(f"### {title}\n\n" + "\n".join(lines) for title, lines in sections.items())
+    begun = {title: lines for title, lines in sections.items() if sum(map(bool, lines)) > 2}
+    text = "\n\n".join(
+        [*(f"### {title}\n\n" + "\n".join(lines) for title, lines in begun.items()), *plots(file.parent)]
+    )
+    missing = [job for job in jobs if job not in results]
+    if missing:
+        text = (
+            f"{len(jobs) - len(missing)} of {len(jobs)} jobs have run; the next is `{missing[0]}`, "
+            f"the last `{missing[-1]}`.\n\n{text}"
+        )
     whole = f"{BEGIN}\n\n{text.rstrip()}\n\n{END}"
     old = file.read_text("utf-8") if file.exists() else whole
     file.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: whole, old, flags=re.S), "utf-8")
