@@ -27,7 +27,7 @@ unit: .venv/dev
 
 strict: .venv/dev
 	$(BIN)/python tests/notebook_tool.py --check notebooks/*.ipynb
-	QUIET=1 $(BIN)/pytest -c tests/nbval.ini --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-current-env --nbval-cell-timeout 300 notebooks/
+	QUIET=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -c tests/nbval.ini --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-current-env --nbval-cell-timeout 300 notebooks/
 
 browser: .venv/dev
 	$(BIN)/pytest tests/browser
