@@ -14,7 +14,24 @@ from diffusion_lesson.process import samplers
 from diffusion_lesson.process.prediction import EpsModel, as_eps, clipped, guided
 from diffusion_lesson.process.schedule import Schedule
 
-CALLS = 20  # of the network, for each picture drawn
+CALLS = 20  # of the network, for each picture drawn to be compared
+_stochastic = partial(samplers.ddim, eta=1.0)
+
+
+def _solver(schedule: Schedule, noise: Tensor, eps_model: EpsModel, *, steps: int, generator: torch.Generator):
+    return samplers.dpm_solver(schedule, noise, eps_model, steps=steps)
+
+
+# Ours by name: (walk, guidance weight, calls of the network)
+SAMPLERS: dict[str, tuple[Callable[..., Iterator[Tensor]], float, int]] = {
+    "DDIM η=0": (samplers.ddim, 1.0, CALLS),
+    "DDIM η=1": (_stochastic, 1.0, CALLS),
+    "DPM-Solver++(2M)": (_solver, 1.0, CALLS),
+    "DDIM η=0, guidance 1.5": (samplers.ddim, 1.5, CALLS),
+    "DDIM η=0, guidance 2": (samplers.ddim, 2.0, CALLS),
+    "DDIM η=1, guidance 2, 40 calls": (_stochastic, 2.0, 40),
+    "DDIM η=1, 50 calls": (_stochastic, 1.0, 50),
+}
 
 
 class Contender(Protocol):
@@ -26,6 +43,7 @@ class Contender(Protocol):
     network: nn.Module  # what draws: the average of the weights, where the recipe keeps one
     schedule: Schedule  # of its diffusion, for the bound
     samplers: tuple[str, ...]  # names for `draw`; the first one is compared with the others
+    best: str  # the sampler whose pictures we would show
 
     def training(self, x: Tensor, y: Tensor, seed: int) -> Iterator[None]:
         """One optimiser step a turn, on pictures in [−1, 1] and their labels; ends where the recipe ends."""
@@ -44,6 +62,7 @@ class Ours:
     """A recipe of diffusion_lesson/learning/recipes.py; `labelled=False` leaves the labels out of it."""
 
     samplers: tuple[str, ...] = ("DDIM η=0", "DDIM η=1", "DPM-Solver++(2M)")
+    best = "DDIM η=1, 50 calls"
     size = 28
 
     def __init__(self, recipe: str, seed: int, *, labelled: bool = True, steps: int | None = None) -> None:
@@ -60,6 +79,7 @@ class Ours:
         ).build(seed)
         if labelled:
             self.samplers = (*Ours.samplers, "DDIM η=0, guidance 1.5", "DDIM η=0, guidance 2")
+            self.best = "DDIM η=1, guidance 2, 40 calls"
 
     def training(self, x: Tensor, y: Tensor, seed: int) -> Iterator[None]:
         """The package's own loop."""
@@ -82,20 +102,14 @@ class Ours:
 
     def draw(self, sampler: str, labels: Tensor, generator: torch.Generator) -> Tensor:
         """By the package's samplers. Guidance asks the network twice a step, so it takes half the steps."""
-        name, _, weight = sampler.partition(", guidance ")
-        eps_model, steps = self.eps_model(labels), CALLS
-        if weight:
+        walk, weight, calls = SAMPLERS[sampler]
+        eps_model, steps = self.eps_model(labels), calls
+        if weight != 1:
             without = as_eps(self.schedule, self.network, predicts=self.settings["predicts"])
             with_labels = as_eps(self.schedule, self.network, predicts=self.settings["predicts"], labels=labels)
-            eps_model = clipped(self.schedule, guided(with_labels, without, float(weight)))
-            steps = CALLS // 2
+            eps_model, steps = clipped(self.schedule, guided(with_labels, without, weight)), calls // 2
         noise = torch.randn(len(labels), 1, 28, 28, generator=generator)
-        walk: dict[str, Callable[..., Iterator[Tensor]]] = {
-            "DDIM η=0": samplers.ddim,
-            "DDIM η=1": partial(samplers.ddim, eta=1.0, generator=generator),
-            "DPM-Solver++(2M)": samplers.dpm_solver,
-        }
-        return deque(walk[name](self.schedule, noise, eps_model, steps=steps), maxlen=1)[0]
+        return deque(walk(self.schedule, noise, eps_model, steps=steps, generator=generator), maxlen=1)[0]
 
     def one_loss(self, x: Tensor, y: Tensor) -> Tensor:
         """A square of the network's output costs what the loss costs, but for a few additions."""

@@ -49,25 +49,23 @@ PLANS = {
 }
 OURS = Plan(500, 250, (0.05, 0.1, 0.2, 0.4, 0.7, 1.0), (64, None))
 QUICK = Plan(4, 4, (0.5, 1.0), (2, 4), 1)
-MANY = 5000  # pictures of ours for the distance that a reader of the package sees
+MANY = 5000  # pictures of ours, by the sampler that a reader of the package would choose
 
 PEERS = ("course", "course-labels", "ddpm-pytorch")
 JOBS = [
     "floors",
     *(f"row/{name}/0" for name in ("ours-labels", "course-labels", "ours", "course", "ddpm-pytorch")),
-    *(f"{kind}/ours-labels/0" for kind in ("samplers", "many", "bits")),
-    *(f"{kind}/ours/0" for kind in ("samplers", "many", "bits")),
-    "bits/course/0",
-    "scaling",
+    *(f"{kind}/ours-labels/0" for kind in ("many", "samplers", "bits")),
+    *(f"{kind}/ours/0" for kind in ("many", "samplers", "bits")),
+    *(f"{kind}/ours-labels-60s/0" for kind in ("row", "many")),
     *(f"{kind}/ours-labels/{seed}" for seed in (1, 2) for kind in ("row", "many")),
-    *(f"curve/{name}/0" for name in ("ours-labels", "ours", "course")),
-    "row/ours-labels-60s/0",
+    *(f"{kind}/ours-labels-60s/{seed}" for seed in (1, 2) for kind in ("row", "many")),
     *(f"{kind}/ours/{seed}" for seed in (1, 2) for kind in ("row", "many")),
-    *(f"{kind}/ours-labels-eps/0" for kind in ("row", "samplers", "many", "bits")),
-    "bits/course-labels/0",
-    "bits/ddpm-pytorch/0",
-    "curve/course-labels/0",
+    *(f"{kind}/ours-labels-eps/0" for kind in ("row", "many", "samplers", "bits")),
+    "scaling",
     "two-threads",
+    *(f"curve/{name}/0" for name in ("ours-labels", "ours", "course", "course-labels")),
+    *(f"bits/{name}/0" for name in ("course", "course-labels", "ddpm-pytorch")),
     *(f"row/{name}/{seed}" for seed in (1, 2) for name in PEERS),
 ]
 
@@ -99,7 +97,7 @@ def perform(job: str, results: dict[str, Any], *, quick: bool, runs: Path) -> An
     if kind == "samplers":
         return {sampler: _drawn(contender, sampler, plan.count, plan, seed)[0] for sampler in others}
     if kind == "many":
-        return _drawn(contender, first, 4 if quick else MANY, plan, seed)[0]
+        return _drawn(contender, contender.best, 4 if quick else MANY, plan, seed)[0] | {"sampler": contender.best}
     row = {key: value for key, value in trained.items() if key != "kept"}
     drawn, x = _drawn(contender, first, plan.count, plan, seed)
     if not seed:

@@ -37,6 +37,7 @@ class Course:
 
     batch, size = 128, 28
     samplers = ("DDIM η=0",)
+    best = "DDIM η=0"
 
     def __init__(self, seed: int, *, labelled: bool) -> None:
         from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
@@ -107,6 +108,7 @@ class DenoisingDiffusionPytorch:
     accumulate, micro_batch, size = 2, 32, 32
     batch = accumulate * micro_batch
     samplers = ("DDIM η=0",)
+    best = "DDIM η=0"
 
     def __init__(self, seed: int) -> None:
         _stand_in_for_torchvision()
