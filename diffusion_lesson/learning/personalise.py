@@ -1,16 +1,20 @@
 """A new word from a few pictures: bring them into the network's world, choose what to train on, draw with it."""
 
 import copy
+import time
+from collections.abc import Iterator
 from functools import partial
+from math import cos, pi
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor, nn
 
-from diffusion_lesson.learning.training import LOSSES
+from diffusion_lesson.learning.training import LOSSES, WARM_UP, Progress
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import samplers
+from diffusion_lesson.process.forward import q_marginal
 from diffusion_lesson.process.prediction import Predicts, as_eps, clipped, guided
 from diffusion_lesson.process.schedule import Schedule
 from diffusion_lesson.shapes import Batch
@@ -103,6 +107,57 @@ def pile(
         raise ValueError(f"new: expected 1 to {len(old)} pictures (as many as there are old), got {len(new)}")
     again = torch.arange(len(old)) % len(new)
     return torch.cat([new[again], old]), torch.cat([torch.full_like(old_labels, label), old_labels])
+
+
+def rehearse(
+    model: nn.Module,
+    schedule: Schedule,
+    new: Float[Tensor, " K *dims"],
+    label: int,
+    old: Float[Tensor, " M *dims"],
+    old_labels: Int64[Tensor, " M"],
+    *,
+    predicts: Predicts,
+    steps: int,
+    batch_size: int = 16,
+    lr: float = 1e-3,
+    ema: float = 0.98,
+    drop_labels: float = 0.1,
+    seed: int = 0,
+) -> Iterator[Progress]:
+    """Teach `model` new pictures while it goes on answering as before about old ones; a Progress each step.
+
+    Half of each batch are new pictures, learned as `train` learns. The other half are old ones with noise; there
+    the network's own answer from before is what it shall say (arXiv:1606.09282, 1705.08690). Where nothing has
+    changed that half has gradient 0; drawn noise, which `pile` makes it guess, would push it about. Rate, average
+    and dropped labels are as in `train`.
+    """
+    if batch_size < 2 or batch_size % 2:
+        raise ValueError(f"batch_size: expected an even number, half new and half old, got {batch_size}")
+    no_label: int = getattr(model, "classes", 0)
+    before = copy.deepcopy(model).eval().requires_grad_(False)
+    averaged = copy.deepcopy(before)
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=lr, fused=True)
+    g, half, begun = torch.Generator().manual_seed(seed), batch_size // 2, time.perf_counter()
+    for step in range(1, steps + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = lr * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
+        i, j = (torch.randint(len(x), (half,), generator=g) for x in (new, old))
+        dropped = torch.rand(2, half, generator=g) < drop_labels
+        y_new, y_old = torch.stack([torch.full_like(j, label), old_labels[j]]).where(~dropped, no_label)
+        learned = LOSSES[predicts](schedule, partial(model, labels=y_new), new[i], g).mean()
+        t = schedule.draw_t(half, g)
+        xt = q_marginal(schedule, t, old[j]).sample(g)
+        kept = (model(xt, t, y_old) - before(xt, t, y_old)).square().mean()
+        loss = (learned + kept) / 2
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+        optimizer.step()
+        with torch.no_grad():
+            keep = min(ema, step / (step + 9))
+            torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - keep)
+        yield Progress(step, loss.item(), step * batch_size / (time.perf_counter() - begun), averaged)
 
 
 class _OneRow(nn.Embedding):

@@ -1,11 +1,13 @@
 """A new word from a few pictures: the layout, the pile, the one free row, and drawing with guidance."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.testing import assert_close
 
 from diffusion_lesson.learning import data, personalise
-from diffusion_lesson.learning.training import train
+from diffusion_lesson.learning.training import LOSSES, train
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import samplers
 from diffusion_lesson.process.prediction import clipped, eps_from_v
@@ -148,6 +150,81 @@ def test_half_of_the_pile_is_new() -> None:
 def test_a_pile_needs_more_old_than_new() -> None:
     with pytest.raises(ValueError, match="1 to 5"):
         personalise.pile(noise(6, 4), 9, noise(5, 4), torch.zeros(5, dtype=torch.long))
+
+
+OLD, OLD_LABELS = noise(40, 8, seed=1).clamp(-1, 1), torch.arange(40) % 7
+
+
+def test_rehearsal_learns_the_new_and_keeps_the_old() -> None:
+    schedule, new, told = cosine(50), noise(2, 8).clamp(-1, 1), torch.full((2,), 7)
+    how = {"steps": 150, "batch_size": 8, "lr": 1e-2, "ema": 0.5, "predicts": "v", "drop_labels": 0.0}
+    ways = {
+        "rehearse": personalise.rehearse(network(), schedule, new, 7, OLD, OLD_LABELS, **how),
+        "alone": train(network(), new, schedule, labels=told, **how),
+    }
+    before, moved, x, t = network(), {}, noise(40, 8, seed=2), torch.full((40,), 10)
+
+    @torch.no_grad()
+    def loss(model):
+        g = torch.Generator().manual_seed(0)
+        x0, labels = new.repeat(50, 1, 1, 1), told.repeat(50)
+        return LOSSES["v"](schedule, partial(model, labels=labels), x0, g).mean()
+
+    for way, loop in ways.items():
+        *_, last = loop
+        assert loss(last.averaged) < 0.8 * loss(before)
+        with torch.no_grad():
+            moved[way] = (last.averaged(x, t, OLD_LABELS) - before(x, t, OLD_LABELS)).square().mean()
+    assert moved["rehearse"] < moved["alone"] / 4
+
+
+def test_the_rehearsed_half_asks_for_no_change_before_there_is_one(monkeypatch) -> None:
+    monkeypatch.setitem(LOSSES, "v", lambda schedule, model, x0, g: torch.zeros(len(x0)))  # nothing new to learn
+    model = network()
+    loop = personalise.rehearse(model, cosine(50), OLD[:6], 7, OLD, OLD_LABELS, predicts="v", steps=1)
+    assert next(loop).loss == 0
+    assert all((p.grad == 0).all() for p in model.parameters())
+
+
+def test_rehearsal_tells_halves_and_drops_labels() -> None:
+    told = []
+    model = network()
+    model.register_forward_hook(
+        lambda part, given, named, out: told.append((*given, *named.values())[2]), with_kwargs=True
+    )
+    list(
+        personalise.rehearse(
+            model, cosine(50), OLD[:6], 7, OLD, OLD_LABELS, predicts="v", steps=20, batch_size=100, drop_labels=0.2
+        )
+    )
+    new, old, old_before = (
+        torch.cat(told[k::3]) for k in range(3)
+    )  # the copy, which answers as before, is asked last
+    assert torch.equal(old, old_before)
+    assert set(new.tolist()) == {7, 10}
+    assert set(old.tolist()) == {*range(7), 10}
+    for labels in (new, old):
+        assert abs((labels == 10).float().mean() - 0.2) < 0.05
+
+
+def test_rehearsal_is_of_its_seed() -> None:
+    def losses(seed):
+        loop = personalise.rehearse(
+            network(), cosine(50), OLD[:6], 7, OLD, OLD_LABELS, predicts="v", steps=3, seed=seed
+        )
+        return [progress.loss for progress in loop]
+
+    assert losses(0) == losses(0)
+    assert losses(0) != losses(1)
+
+
+@pytest.mark.parametrize("size", [0, 7])
+def test_rehearsal_wants_two_halves(size) -> None:
+    loop = personalise.rehearse(
+        network(), cosine(50), OLD[:6], 7, OLD, OLD_LABELS, predicts="v", steps=1, batch_size=size
+    )
+    with pytest.raises(ValueError, match="even"):
+        next(loop)
 
 
 def test_only_the_row_is_trained() -> None:
