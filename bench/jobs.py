@@ -89,6 +89,8 @@ def perform(job: str, results: dict[str, Any], *, quick: bool, runs: Path) -> An
     if kind == "curve":
         return _curve(contender, trained, plan, seed)
     contender.network.load_state_dict(trained["kept"][-1]["weights"])
+    if isinstance(contender, Ours):
+        contender.early = trained["kept"][len(plan.fractions) // 3]["weights"]  # a fifth
     first, *others = contender.samplers
     if kind == "bits":
         count, steps = plan.bits
