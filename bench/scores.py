@@ -7,7 +7,7 @@ from math import log
 
 import torch
 import torch.nn.functional as F
-from contenders import CALLS, Contender
+from contenders import SAMPLERS, Contender
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -136,8 +136,9 @@ def drawing(
             parts.append(contender.draw(sampler, part, generator))
             each.append(time.process_time() - begun)
     calls = len(seconds) / len(parts)
-    if calls != CALLS:
-        raise AssertionError(f"{sampler}: {calls} calls of the network for a picture; expected {CALLS}")
+    expected = SAMPLERS[sampler][2]
+    if calls != expected:
+        raise AssertionError(f"{sampler}: {calls} calls of the network for a picture; expected {expected}")
     best = min(spent / len(part) for spent, part in zip(each, parts, strict=True))
     return torch.cat(parts), {
         "draw_mean": sum(each) / count, "draw_best": best, "outside": 1 - sum(seconds) / sum(each),
