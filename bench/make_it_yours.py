@@ -212,7 +212,7 @@ def ways_table(results: dict[str, Any]) -> str:
         of = [results[_key(digit, way, seed)] for digit, seed in runs]
         cells = [
             name,
-            str(len(dict(runs))) + " networks" if way == "before" else str(len(runs)),
+            str(len(dict(runs)) if way == "before" else len(runs)),
             _range([row["new"] for row in of], ".0%"),
             _range([row["old"] for row in of], ".1%"),
             _range([row["old fd"] for row in of], ".1f"),
