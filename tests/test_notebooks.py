@@ -1,6 +1,7 @@
 """The lessons as files: what nbval would let pass is caught here, and the catcher is tested itself."""
 
 import re
+import symtable
 import tomllib
 from pathlib import Path
 
@@ -93,3 +94,44 @@ def test_links_between_lessons_lead_somewhere(path: Path) -> None:
     links = set(re.findall(r"\]\(([^):#]+\.ipynb)\)", text))
     assert links <= {lesson.name for lesson in LESSONS}
     assert path.stem == "00_start_here" or "**References.**" in text
+
+
+def _read_late(table: symtable.SymbolTable) -> set[str]:
+    """The global names that a function reads when it is called, with those of functions and lambdas inside it."""
+    own = set(table.get_globals()) if isinstance(table, symtable.Function) else set()
+    return own.union(*map(_read_late, table.get_children()))
+
+
+def rebound_under_a_live_control(notebook: nbformat.NotebookNode) -> set[str]:
+    """Names that a live control reads at every move, and that a later cell binds anew: by then it is broken."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code" and "%pip" not in cell.source]
+    tables = [symtable.symtable(source, "a cell", "exec") for source in sources]
+    bound = [{s.get_name() for s in table.get_symbols() if s.is_assigned()} for table in tables]
+    functions: dict[str, set[str]] = {}
+    found: set[str] = set()
+    for k, (source, table) in enumerate(zip(sources, tables, strict=True)):
+        functions |= {child.get_name(): _read_late(child) for child in table.get_children()}
+        if "LiveFigure(" in source:
+            here = [_read_late(child) for child in table.get_children() if child.get_name() == "lambda"]
+            called = {s.get_name() for s in table.get_symbols() if s.is_referenced()} & functions.keys()
+            late, todo = set(), set().union(*here, *(functions[name] for name in called))
+            while todo:
+                late |= todo
+                todo = set().union(*(functions.get(name, set()) for name in todo)) - late
+            found |= late & set().union(*bound[k + 1 :])
+    return found
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_no_later_cell_breaks_a_live_control(path: Path) -> None:
+    assert rebound_under_a_live_control(nbformat.read(path, as_version=4)) == set()
+
+
+def test_a_broken_live_control_is_found() -> None:
+    cells = [
+        "own = 1",
+        "def draw(w):\n    return shown(w)",
+        "def shown(w):\n    return [own + k for k in range(w)]",
+    ]
+    cells += ["LiveFigure(draw, alt=lambda w: w)", "for own in range(3): w = own"]
+    assert rebound_under_a_live_control(new_notebook(cells=[new_code_cell(source) for source in cells])) == {"own"}
