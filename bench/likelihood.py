@@ -13,7 +13,7 @@ from math import cos, pi
 from pathlib import Path
 
 import torch
-from ship import bits
+from ship import BITS, bits
 from torch import Tensor, nn
 
 from diffusion_lesson.learning import data, weights
@@ -24,7 +24,7 @@ from diffusion_lesson.process.prediction import as_eps
 from diffusion_lesson.process.schedule import Schedule
 
 HERE = Path(__file__).parent
-STEPS, BATCH, RATE, EMA, TEST = 2000, 64, 1e-3, 0.998, 100
+STEPS, BATCH, RATE, EMA, TEST = 2000, 64, 1e-3, 0.998, BITS
 
 
 def train(model: nn.Module, schedule: Schedule, x: Tensor, labels: Tensor, predicts: str) -> nn.Module:
@@ -35,7 +35,7 @@ def train(model: nn.Module, schedule: Schedule, x: Tensor, labels: Tensor, predi
     chance /= chance.sum()
     weight = bound_weight(schedule, every, torch.zeros(schedule.T, 1), "beta_tilde")[:, 0]
     ratio = weight / (chance * schedule.T)
-    averaged = copy.deepcopy(model)
+    averaged = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
     for step in track(range(STEPS), total=STEPS):
         for group in optimizer.param_groups:
@@ -56,23 +56,27 @@ def train(model: nn.Module, schedule: Schedule, x: Tensor, labels: Tensor, predi
 
 
 def main() -> None:
-    """Bits before and after, on the same test pictures."""
+    """Bits before, as the card has them, and after, on the same test pictures."""
     torch.set_num_threads(1)
     model, schedule, card = weights.load("mnist")
     train_set, test_set = data.mnist("train"), data.mnist("test")
     x, labels = data.to_signed(test_set.images[:TEST]), test_set.labels[:TEST]
-    found = {"before": bits(model, schedule, card, x, labels)}
-    print(found, flush=True)
+    found = {"before": {name: value for name, value in card.measured.items() if name.startswith("bits")}}
     begun = time.process_time()
-    learner = copy.deepcopy(model).train().requires_grad_(True)
-    after = train(learner, schedule, data.to_signed(train_set.images), train_set.labels, card.predicts)
+    after = train(
+        model.train().requires_grad_(True),
+        schedule,
+        data.to_signed(train_set.images),
+        train_set.labels,
+        card.predicts,
+    )
     found["training"] = {
         "begins with": card.name, "steps": STEPS, "batch_size": BATCH, "lr": RATE, "ema": EMA, "seed": 0,
         "cpu_seconds": round(time.process_time() - begun),
     }  # fmt: skip
     Path("runs").mkdir(exist_ok=True)
     torch.save(after.state_dict(), "runs/likelihood.pt")
-    found["after"] = bits(after.eval(), schedule, card, x, labels)
+    found["after"] = bits(after, schedule, card, x, labels)
     print(found, flush=True)
     (HERE / "likelihood.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 

@@ -1,14 +1,18 @@
 """Recipes are whole: each builds its network, and `train` takes its settings."""
 
 import inspect
+import json
+from pathlib import Path
 
 import pytest
 import torch
 
-from diffusion_lesson.learning import data, recipes
+from diffusion_lesson.learning import data, recipes, weights
 from diffusion_lesson.learning.training import train
 
 NAMES = sorted(recipes.ALL)
+BENCH = Path(__file__).parents[2] / "bench" / "results.json"
+ROWS = {"mnist-60s": "ours-labels-60s", "mnist-3min": "ours-labels", "mnist-3min-eps": "ours-labels-eps"}
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 
 
@@ -45,3 +49,19 @@ def test_two_steps_of_a_recipe_run():
     x, y = torch.zeros(10, 1, 28, 28), torch.arange(10)
     *_, last = train(model, x, schedule, **recipe.training | {"steps": 2}, labels=y)
     assert last.step == 2
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_measured_is_what_the_bench_wrote(name):
+    jobs = json.loads(BENCH.read_text("utf-8"))["jobs"]
+    found = [jobs[key]["distance"]["5000"] for key in sorted(jobs) if key.startswith(f"many/{ROWS[name]}/")]
+    assert found
+    assert recipes.ALL[name].measured == {recipes.GUIDED: pytest.approx(found, abs=0.051)}
+
+
+def test_the_digits_that_ship_were_trained_by_their_recipe():
+    recipe, card = recipes.ALL["digits-20s"], weights.card("digits")
+    assert recipe.training.items() <= card.recipe.items()
+    assert recipe.schedule == card.schedule
+    ((words, (distance,)),) = recipe.measured.items()
+    assert card.measured[words] == distance
