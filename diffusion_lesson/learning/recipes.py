@@ -53,7 +53,7 @@ ALL: dict[str, Recipe] = {
         network=_MNIST,
         schedule={"kind": "cosine", "T": 1000},
         training=_SHORT | {"steps": 650},
-        measured={GUIDED: [28.0]},
+        measured={GUIDED: [28.0, 36.4, 37.7]},  # seeds 0, 1, 2
     ),
     "mnist-3min": Recipe(
         data="mnist",
