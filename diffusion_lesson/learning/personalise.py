@@ -163,41 +163,22 @@ def rehearse(
 class _OneRow(nn.Embedding):
     """A table of labels, frozen but for one row, which stands beside it."""
 
-    def __init__(self, table: Tensor, label: int, begin: int) -> None:
+    def __init__(self, table: Tensor, label: int) -> None:
         super().__init__(*table.shape)
         self.weight = nn.Parameter(table.detach().clone(), requires_grad=False)
-        self.own, self.row = label, nn.Parameter(table[begin].detach().clone())
+        self.own, self.row = label, nn.Parameter(table[label].detach().clone())
 
     def forward(self, labels: Tensor) -> Tensor:
         """(B,) → (B, embedding)."""
         return torch.where((labels == self.own)[:, None], self.row, super().forward(labels))
 
 
-def only_row(model: UNet, label: int, *, start: int | None = None) -> UNet:
-    """A copy of the network in which nothing can be trained but what it is told for `label` (arXiv:2208.01618).
-
-    start: the label whose row it begins with; its own unless told.
-    """
+def only_row(model: UNet, label: int) -> UNet:
+    """A copy of the network in which nothing can be trained but what it is told for `label` (arXiv:2208.01618)."""
     if model.label is None:
         raise ValueError("model: expected a network that is told labels, got one with classes=0")
-    begin = label if start is None else start
-    for name, row in (("label", label), ("start", begin)):
-        if not 0 <= row < model.classes:
-            raise ValueError(f"{name}: expected 0..{model.classes - 1}, got {row}")
+    if not 0 <= label < model.classes:
+        raise ValueError(f"label: expected 0..{model.classes - 1}, got {label}")
     free = copy.deepcopy(model).requires_grad_(False)
-    free.label = _OneRow(model.label.weight, label, begin)
+    free.label = _OneRow(model.label.weight, label)
     return free
-
-
-@torch.no_grad()
-def nearest_word(
-    model: nn.Module, schedule: Schedule, new: Batch, words: list[int], *, predicts: Predicts, seed: int = 0
-) -> int:
-    """Which of `words` the network finds the new pictures most like: the label with the lowest loss on them."""
-    x = new.repeat_interleave(10, 0)
-
-    def loss(word: int) -> float:
-        told = partial(model, labels=torch.full((len(x),), word))
-        return LOSSES[predicts](schedule, told, x, torch.Generator().manual_seed(seed)).mean().item()
-
-    return min(words, key=loss)

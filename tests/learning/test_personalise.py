@@ -254,34 +254,10 @@ def test_only_the_row_is_trained() -> None:
     assert all(torch.equal(learned.state_dict()[name], before[name]) for name in rest)
 
 
-def test_the_row_may_begin_as_another_s() -> None:
-    model = network()
-    free = personalise.only_row(model, 7, start=9)
-    x, t = noise(1), torch.tensor([10])
-    assert_close(free(x, t, torch.tensor([7])), model(x, t, torch.tensor([9])))
-    assert (free(x, t, torch.tensor([7])) - model(x, t, torch.tensor([7]))).abs().max() > 1e-4
-
-
 @pytest.mark.parametrize("label", [-1, 10])
 def test_only_row_wants_a_label_of_the_table(label) -> None:
     with pytest.raises(ValueError, match=r"label: expected 0\.\.9"):
         personalise.only_row(network(), label)
-    with pytest.raises(ValueError, match=r"start: expected 0\.\.9"):
-        personalise.only_row(network(), 3, start=label)
-
-
-def test_the_nearest_word_has_the_lowest_loss() -> None:
-    """A network that draws what it is told, −1 to 1 in ten shades: it knows its own pictures again."""
-
-    class Painter(torch.nn.Module):
-        def forward(self, x, t, labels):
-            return (labels.float() / 4.5 - 1)[:, None, None, None].expand(x.shape)
-
-    for word in (0, 4, 8):
-        new = torch.full((6, 1, 4, 4), (word + 0.2) / 4.5 - 1)
-        found = personalise.nearest_word(Painter(), cosine(20), new, list(range(10)), predicts="x0")
-        assert found == word
-    assert personalise.nearest_word(Painter(), cosine(20), new, [2, 9], predicts="x0") == 9
 
 
 def test_only_row_wants_a_table() -> None:
