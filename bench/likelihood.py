@@ -1,6 +1,6 @@
 """How few bits a network reaches that is trained for the bound: the shipped `mnist`, taught DDPM's eq. 12.
 
-    python bench/likelihood.py        trains, measures, writes likelihood.json; 15 CPU-minutes
+    python bench/likelihood.py        trains, measures, writes likelihood.json; a quarter of an hour
 
 L_simple counts all steps alike; the bound weighs the first ones most (lesson 09). So t is drawn more often where
 its weight is large, p(t) ∝ (t + 1)^−0.7, and each loss is divided by p(t): the mean stays that of the bound.
@@ -17,6 +17,7 @@ from ship import BITS, bits
 from torch import Tensor, nn
 
 from diffusion_lesson.learning import data, weights
+from diffusion_lesson.learning.training import average
 from diffusion_lesson.page.progress import track
 from diffusion_lesson.process.forward import q_marginal
 from diffusion_lesson.process.losses import bound_weight
@@ -50,8 +51,7 @@ def train(model: nn.Module, schedule: Schedule, x: Tensor, labels: Tensor, predi
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        keep = min(EMA, (step + 1) / (step + 10))
-        torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - keep)
+        average(averaged, model, step + 1, EMA)
     return averaged
 
 

@@ -4,7 +4,7 @@
     python bench/make_it_yours.py 7 4    those of these digits; several such commands may run at once
 
 Needs MNIST (data.mnist fetches it). For 7 it begins with the weights that ship; for the other digits it trains a
-network without them by the recipe mnist-3min, and keeps it under runs/. On one thread, half an hour.
+network without them by the recipe mnist-3min, and keeps it under runs/. On one thread, an hour.
 """
 
 import copy

@@ -4,14 +4,13 @@ import copy
 import time
 from collections.abc import Iterator
 from functools import partial
-from math import cos, pi
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor, nn
 
-from diffusion_lesson.learning.training import LOSSES, WARM_UP, Progress
+from diffusion_lesson.learning.training import LOSSES, Progress, average, rate
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import samplers
 from diffusion_lesson.process.forward import q_marginal
@@ -141,7 +140,7 @@ def rehearse(
     g, half, begun = torch.Generator().manual_seed(seed), batch_size // 2, time.perf_counter()
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = lr * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
+            group["lr"] = rate(step, steps, lr)
         i, j = (torch.randint(len(x), (half,), generator=g) for x in (new, old))
         dropped = torch.rand(2, half, generator=g) < drop_labels
         y_new, y_old = torch.stack([torch.full_like(j, label), old_labels[j]]).where(~dropped, no_label)
@@ -154,9 +153,7 @@ def rehearse(
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
         optimizer.step()
-        with torch.no_grad():
-            keep = min(ema, step / (step + 9))
-            torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - keep)
+        average(averaged, model, step, ema)
         yield Progress(step, loss.item(), step * batch_size / (time.perf_counter() - begun), averaged)
 
 

@@ -105,7 +105,7 @@ def train(
 
     for step in range(first + 1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = lr * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
+            group["lr"] = rate(step, steps, lr)
         # Every process draws the numbers of the whole batch, and asks the network about its own rows.
         picked = torch.randint(len(images), (batch_size,), generator=generator, device=team.device)
         x0 = images[picked.to(images.device)].to(team.device)
@@ -127,7 +127,7 @@ def train(
                 f"a rate below {lr:g} may help"
             )
         optimizer.step()
-        _average(averaged, model, keep=min(ema, step / (step + 9)))
+        average(averaged, model, step, ema)
         if folder is not None and (step % checkpoint_every == 0 or step == steps):
             if team.rank == 0:
                 checkpoints.save(folder, state, {"step": step, "loss": loss_now, "settings": settings})
@@ -180,9 +180,18 @@ def _asked(model: nn.Module, labels: Tensor | None, mine: slice, dtype: torch.dt
     return shared
 
 
+def rate(step: int, steps: int, lr: float) -> float:
+    """The learning rate of step 1..steps: it rises to `lr` over 100 steps, and falls to 0 along a cosine."""
+    return lr * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
+
+
 @torch.no_grad()
-def _average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
-    """averaged ← keep · averaged + (1 − keep) · model; buffers (BatchNorm's are averages already) are copied."""
+def average(averaged: nn.Module, model: nn.Module, step: int, ema: float) -> None:
+    """averaged ← κ averaged + (1 − κ) model, κ = min(ema, step/(step + 9)); buffers are copied.
+
+    (BatchNorm's buffers are averages already.)
+    """
+    keep = min(ema, step / (step + 9))
     torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - keep)
     for buffer, latest in zip(averaged.buffers(), model.buffers(), strict=True):
         buffer.copy_(latest)
