@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ class State:
 
     model: nn.Module
     averaged: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizers: Sequence[torch.optim.Optimizer]
     generator: torch.Generator
 
     def tensors(self) -> dict[str, Tensor]:
@@ -29,32 +30,35 @@ class State:
         out = {"generator": self.generator.get_state()}
         for name, module in (("model", self.model), ("averaged", self.averaged)):
             out |= {f"{name}/{key}": value.contiguous() for key, value in module.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            out |= {f"optimizer/{index}/{key}": value.contiguous() for key, value in moments.items()}
+        for place, optimizer in enumerate(self.optimizers):
+            for index, moments in optimizer.state_dict()["state"].items():
+                out |= {f"optimizer{place}/{index}/{key}": value.contiguous() for key, value in moments.items()}
         return out
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Put everything back where `tensors` took it from."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "averaged": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for name, value in tensors.items():
             part, _, key = name.partition("/")
-            if key:
-                parts[part][key] = value
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in parts["optimizer"].items():
-            index, _, key = name.partition("/")
-            # Moments lie in memory as their parameter does: a fused optimiser takes that for granted. (The clone
-            # is there since the original lives in the mapped file.)
-            like = parameters[int(index)]
-            moments.setdefault(int(index), {})[key] = (
-                value.clone() if key == "step" else torch.empty_like(like).copy_(value)
-            )
+            parts[part][key] = value
         self.model.load_state_dict(parts["model"])
         self.averaged.load_state_dict(parts["averaged"])
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        for place, optimizer in enumerate(self.optimizers):
+            _load_moments(optimizer, parts[f"optimizer{place}"])
         self.generator.set_state(tensors["generator"].cpu())
+
+
+def _load_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """`tensors` is named by parameter and moment, such as "3/exp_avg"."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
+    for name, value in tensors.items():
+        index, _, key = name.partition("/")
+        # Moments lie in memory as their parameter does: a fused optimiser takes that for granted. (The clone
+        # is there since the original lives in the mapped file.)
+        like = parameters[int(index)]
+        moments[int(index)][key] = value.clone() if key == "step" else torch.empty_like(like).copy_(value)
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": dict(moments)})
 
 
 def save(folder: Path, state: State, note: dict[str, Any]) -> None:

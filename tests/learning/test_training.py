@@ -228,6 +228,7 @@ REFUSED = {
     "drop_labels": [{"drop_labels": -0.1}, {"drop_labels": 1.1}],
     "predicts": [{"predicts": "noise"}],
     "precision": [{"precision": "half"}],
+    "optimizer": [{"optimizer": "sgd"}],
 }
 
 
@@ -302,7 +303,7 @@ def uninterrupted(tmp_path_factory):
 
 def test_a_checkpoint_holds_weights_averages_moments_and_generator(uninterrupted):
     kinds = {name.rpartition("/")[0].split("/")[0] or name for name in uninterrupted[1]}
-    assert kinds == {"model", "averaged", "optimizer", "generator"}
+    assert kinds == {"model", "averaged", "optimizer0", "generator"}
 
 
 @pytest.mark.parametrize("after", [5, 8, 11])
@@ -374,6 +375,7 @@ CHANGES = {
     "predicts": {"predicts": "v"},
     "precision": {"precision": "bf16"},
     "drop_labels": {"drop_labels": 0.2},
+    "optimizer": {"optimizer": "muon"},
     "images": {"images": pictures().flip(0)},
     "labels": {"labels": torch.arange(20) % 2},
     "betas": {"schedule": cosine(11)},
@@ -519,14 +521,27 @@ def test_channels_last_learns_the_same():
     assert_close(losses(run(None, model=channels_last())), losses(run(None)), rtol=1e-4, atol=0)
 
 
-def test_channels_last_stopped_and_resumed_ends_with_the_same_bits(tmp_path):
-    list(run(tmp_path / "whole", model=channels_last()))
-    loop = run(tmp_path, model=channels_last())
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_channels_last_stopped_and_resumed_ends_with_the_same_bits(tmp_path, optimizer):
+    list(run(tmp_path / "whole", model=channels_last(), optimizer=optimizer))
+    loop = run(tmp_path, model=channels_last(), optimizer=optimizer)
     for _ in range(6):
         next(loop)
     loop.close()
-    list(run(tmp_path, model=channels_last(7)))
+    list(run(tmp_path, model=channels_last(7), optimizer=optimizer))
     whole, last = final(tmp_path / "whole"), final(tmp_path)
+    assert all(torch.equal(last[name], value) for name, value in whole.items())
+
+
+def test_muon_stopped_and_resumed_ends_with_the_same_bits(tmp_path):
+    list(run(tmp_path / "whole", optimizer="muon"))
+    loop = run(tmp_path, optimizer="muon")
+    for _ in range(6):
+        next(loop)
+    loop.close()
+    list(run(tmp_path, seed=7, optimizer="muon"))
+    whole, last = final(tmp_path / "whole"), final(tmp_path)
+    assert {"optimizer0", "optimizer1"} <= {name.split("/")[0] for name in whole}
     assert all(torch.equal(last[name], value) for name, value in whole.items())
 
 
