@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from diffusion_lesson.learning.checkpoints import replace_file
 
@@ -71,10 +72,13 @@ def one(job: str, file: Path, *, quick: bool, runs: Path) -> None:
     except (ModuleNotFoundError, LookupError) as error:
         print(f"{job} is left out: {error}")
         return
-    everything = read(file)
-    everything["jobs"][job] = entry
     file.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(file, lambda path: path.write_text(json.dumps(_rounded(everything), indent=1) + "\n", "utf-8"))
+    with FileLock(runs / "results.lock"):  # another run may be at it too
+        everything = read(file)
+        everything["jobs"][job] = entry
+        replace_file(
+            file, lambda path: path.write_text(json.dumps(_rounded(everything), indent=1) + "\n", "utf-8")
+        )
 
 
 def read(file: Path) -> dict[str, Any]:

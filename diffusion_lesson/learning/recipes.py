@@ -37,7 +37,9 @@ class Recipe:
 
 _DIGITS = {"channels_in": 1, "width": 16}
 _MNIST = {"channels_in": 1, "width": 32, "patch": 2, "classes": 10}
-_SHORT = {"batch_size": 32, "lr": 3e-3, "ema": 0.998, "predicts": "v", "drop_labels": 0.1}
+_SHORT = {
+    "batch_size": 32, "lr": 3e-3, "ema": 0.998, "predicts": "v", "drop_labels": 0.1, "optimizer": "muon",
+}  # fmt: skip
 GUIDED = "Fréchet distance, n = 5000, DDIM eta = 1, guidance 2, 40 calls"
 
 ALL: dict[str, Recipe] = {

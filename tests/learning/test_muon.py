@@ -57,6 +57,22 @@ def test_two_steps_are_the_formula(shape):
     torch.testing.assert_close(learned.detach().flatten(1), expected)
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="PyTorch has it since 2.9")
+def test_on_matrices_it_agrees_with_pytorch():
+    g = torch.Generator().manual_seed(0)
+    start = torch.randn(12, 20, generator=g)
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    optimizers = [
+        Muon([ours], lr=0.1),
+        torch.optim.Muon([theirs], lr=0.2, weight_decay=0.005, momentum=0.9, adjust_lr_fn="match_rms_adamw"),
+    ]
+    for _ in range(3):
+        ours.grad = theirs.grad = torch.randn(12, 20, generator=g)
+        for optimizer in optimizers:
+            optimizer.step()
+    assert (ours - theirs).norm() < 0.02 * (ours - start).norm()  # theirs computes in bfloat16
+
+
 def test_weights_of_one_shape_do_not_mix_and_one_without_gradient_stays():
     g = torch.Generator().manual_seed(0)
     start, slope = torch.randn(2, 4, 6, generator=g), torch.randn(2, 4, 6, generator=g)
@@ -82,6 +98,14 @@ def test_it_takes_matrices_and_kernels_and_leaves_the_rest_to_adamw():
     assert taken | left == set(names.values())
     assert not taken & left
     assert left == {name for name, p in net.named_parameters() if p.ndim == 1 or name == "label.weight"}
+    assert by_adamw.defaults["betas"] == (0.9, 0.95)
+
+
+def test_a_network_of_one_kind_of_weights_gets_one_optimizer():
+    (alone,) = muon(torch.nn.LayerNorm(3), lr=0.01)
+    assert isinstance(alone, torch.optim.AdamW)
+    (alone,) = muon(torch.nn.Linear(2, 3, bias=False), lr=0.01)
+    assert isinstance(alone, Muon)
 
 
 def test_what_is_no_matrix_is_refused():
