@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor, nn
 
-from diffusion_lesson.learning.training import LOSSES, Progress, average, rate
+from diffusion_lesson.learning.training import LOSSES, Progress, average, rate, stop_unless_finite
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import samplers
 from diffusion_lesson.process.forward import q_marginal
@@ -151,7 +151,8 @@ def rehearse(
         loss = (learned + kept) / 2
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+        stop_unless_finite(loss.item(), norm.item(), step, lr)
         optimizer.step()
         average(averaged, model, step, ema)
         yield Progress(step, loss.item(), step * batch_size / (time.perf_counter() - begun), averaged)

@@ -126,11 +126,7 @@ def train(
         norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
         # Read together and late: on a GPU each reading waits for all work before it.
         loss_now, norm_now = torch.stack([team.mean(loss.detach()), norm]).tolist()
-        if not (isfinite(loss_now) and isfinite(norm_now)):  # before the step, so that the weights stay finite
-            raise FloatingPointError(
-                f"lr: at step {step} the loss is {loss_now:g}, its gradient's norm {norm_now:g}; "
-                f"a rate below {lr:g} may help"
-            )
+        stop_unless_finite(loss_now, norm_now, step, lr)
         for each in optimizers:
             each.step()
         average(averaged, model, step, ema)
@@ -189,6 +185,14 @@ def _asked(model: nn.Module, labels: Tensor | None, mine: slice, dtype: torch.dt
 def rate(step: int, steps: int, lr: float) -> float:
     """The learning rate of step 1..steps: it rises to `lr` over 100 steps, and falls to 0 along a cosine."""
     return lr * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
+
+
+def stop_unless_finite(loss: float, norm: float, step: int, lr: float) -> None:
+    """FloatingPointError where one of them overflowed, before the step, so that the weights stay finite."""
+    if not (isfinite(loss) and isfinite(norm)):
+        raise FloatingPointError(
+            f"lr: at step {step} the loss is {loss:g}, its gradient's norm {norm:g}; a rate below {lr:g} may help"
+        )
 
 
 @torch.no_grad()

@@ -218,6 +218,14 @@ def test_rehearsal_is_of_its_seed() -> None:
     assert losses(0) != losses(1)
 
 
+def test_rehearsal_at_a_rate_far_too_high_stops_with_finite_weights() -> None:
+    model = network()
+    how = {"predicts": "v", "steps": 20, "batch_size": 4, "lr": 1e30}
+    with pytest.raises(FloatingPointError, match=r"^lr: at step \d+ .* a rate below 1e\+30"):
+        list(personalise.rehearse(model, cosine(50), noise(2, 8).clamp(-1, 1), 7, OLD, OLD_LABELS, **how))
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
 @pytest.mark.parametrize("size", [0, 7])
 def test_rehearsal_wants_two_halves(size) -> None:
     loop = personalise.rehearse(
