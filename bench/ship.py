@@ -29,7 +29,7 @@ from diffusion_lesson.process.prediction import as_eps, clipped, guided
 
 RUNS = Path("runs", "ship")
 SHORT = recipes.ALL["mnist-3min"]
-LONG = SHORT.training | {"optimizer": "adamw", "ema": 0.999}  # Muon came when these were trained
+LONG = SHORT.training | {"optimizer": "adamw", "ema": 0.999}  # these were trained before the recipe took Muon
 # name: (recipe, the class left out, the weights it begins with)
 GENERATORS = {
     "digits": (recipes.ALL["digits-20s"], None, None),
