@@ -29,8 +29,8 @@ class Muon(torch.optim.Optimizer):
     """W ← (1 − lr λ) W − lr s √max(rows, columns) U Vᵀ, where μ M + (1 − μ) G = U S Vᵀ, λ = 0.01.
 
     G is the gradient of W, and M ← μ M + (1 − μ) G its running mean, μ = 0.9. A kernel (out, in, k, k) is read as
-    a matrix (out, in·k·k). Every direction in which W can move is moved equally far, however small its share of
-    the gradient. The root makes an element's root mean square step lr · s, as for AdamW (arXiv:2502.16982
+    a matrix (out, in·k·k). W moves about equally far in every direction, however small its share of the
+    gradient. The root makes an element's root mean square step lr · s, as for AdamW (arXiv:2502.16982
     section 2.2, with s = 0.2; s = 0.4 was better here). PyTorch's own, since 2.9, takes no kernels.
     """
 
