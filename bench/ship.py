@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 
 from diffusion_lesson.__main__ import draw, write_grid
-from diffusion_lesson.learning import checkpoints, data, metrics, recipes, weights
+from diffusion_lesson.learning import data, fingerprints, metrics, recipes, weights
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.classifier import MnistClassifier, train_classifier
 from diffusion_lesson.page.progress import track
@@ -195,7 +195,7 @@ SAMPLERS = {
 
 def data_hash(images: data.ImageSet) -> str:
     """The short hash of pictures and labels."""
-    return "SHA-256 " + checkpoints.digest(images.images, images.labels)
+    return "SHA-256 " + fingerprints.digest(images.images, images.labels)
 
 
 def commit() -> str:

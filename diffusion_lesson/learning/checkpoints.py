@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from diffusion_lesson.learning import fingerprints
+
 
 @dataclass(frozen=True)
 class State:
@@ -95,7 +97,11 @@ def resume(folder: Path, state: State, settings: dict[str, Any]) -> tuple[int, f
         tensors = load_file(folder / note["tensors"])
     except (ValueError, KeyError, TypeError, FileNotFoundError, SafetensorError) as error:
         raise ValueError(f"checkpoint: {folder} holds a damaged one ({error}); delete it to begin anew") from error
-    changed = [f"{k} was {written.get(k)!r}, is {v!r}" for k, v in settings.items() if written.get(k) != v]
+    changed = [
+        f"{k} was {fingerprints.brief(written.get(k))}, is {fingerprints.brief(v)}"
+        for k, v in settings.items()
+        if not fingerprints.alike(written.get(k), v)
+    ]
     if changed:
         raise ValueError(
             f"checkpoint: {folder} was written with other settings ({'; '.join(changed)}); "
@@ -110,13 +116,3 @@ def layout(model: nn.Module) -> str:
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     count = sum(p.numel() for p in model.parameters())
     return f"{count} parameters, {hashlib.sha256(str(shapes).encode()).hexdigest()[:8]}"
-
-
-def digest(*tensors: Tensor | None) -> str:
-    """A short hash of the numbers, to tell one data set from another."""
-    h = hashlib.sha256()
-    for tensor in tensors:
-        if tensor is not None:
-            h.update(str(tuple(tensor.shape)).encode())
-            h.update(tensor.detach().cpu().reshape(-1).numpy().data)
-    return h.hexdigest()[:16]

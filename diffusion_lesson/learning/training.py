@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from diffusion_lesson.learning import checkpoints, muon
+from diffusion_lesson.learning import checkpoints, fingerprints, muon
 from diffusion_lesson.process.losses import eps_loss, v_loss, x0_loss
 from diffusion_lesson.process.prediction import Predicts
 from diffusion_lesson.process.schedule import Schedule
@@ -96,8 +96,8 @@ def train(
     settings = {
         "steps": steps, "batch_size": batch_size, "lr": lr, "ema": ema, "seed": seed, "predicts": predicts,
         "drop_labels": drop_labels, "optimizer": optimizer, "precision": precision,
-        "network": checkpoints.layout(model), "images": checkpoints.digest(images, labels),
-        "betas": checkpoints.digest(schedule.betas),
+        "network": checkpoints.layout(model), "images": fingerprints.of_images(images, labels),
+        "betas": fingerprints.of_betas(schedule.betas),
     }  # fmt: skip
     state = checkpoints.State(model, averaged, optimizers, generator)
     folder = Path(checkpoint) if checkpoint is not None else None

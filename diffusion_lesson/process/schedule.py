@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import cos, pi
+from fractions import Fraction
+from math import cos, pi, sqrt
 from typing import Any
 
 import torch
@@ -92,12 +93,30 @@ def _rows(values: Tensor, like: Tensor) -> Tensor:
 
 def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
     """β_t on a straight line from β_1 to β_T (DDPM section 4). The blog post's is (1000, 0.00085, 0.012)."""
-    return Schedule(torch.linspace(beta_1, beta_T, _steps(T), dtype=torch.float64))
+    _ends(beta_1, beta_T)
+    return Schedule(_line(beta_1, beta_T, _steps(T)))
 
 
 def scaled_linear(T: int = 1000, beta_1: float = 0.00085, beta_T: float = 0.012) -> Schedule:
     """√β_t on a straight line from √β_1 to √β_T: Stable Diffusion's schedule (arXiv:2112.10752, its code)."""
-    return Schedule(torch.linspace(beta_1**0.5, beta_T**0.5, _steps(T), dtype=torch.float64) ** 2)
+    _ends(beta_1, beta_T)
+    return Schedule([root * root for root in _line(sqrt(beta_1), sqrt(beta_T), _steps(T))])
+
+
+def _ends(beta_1: float, beta_T: float) -> None:
+    for name, value in (("beta_1", beta_1), ("beta_T", beta_T)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name}: expected a number between 0 and 1, got {value}")
+
+
+def _line(first: float, last: float, steps: int) -> list[float]:
+    """Points evenly apart, each the nearest float to the exact number.
+
+    torch.linspace rounds as the processor does. Fractions do not round at all, and a square root rounds alike
+    everywhere.
+    """
+    a, b = Fraction(first), Fraction(last)
+    return [float(a + (b - a) * k / max(steps - 1, 1)) for k in range(steps)]
 
 
 def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Schedule:

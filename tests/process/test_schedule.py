@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import cos, pi
 
@@ -64,6 +68,45 @@ class TestFour:
     def test_fewer_than_one_step_is_refused(self, make, T):
         with pytest.raises(ValueError, match=r"^T: expected a number of steps ≥ 1"):
             make(T)
+
+
+def on_a_line(first, last, steps):
+    """Exact points, each rounded once."""
+    ends = Fraction(first), Fraction(last)
+    return [float(ends[0] + (ends[1] - ends[0]) * Fraction(k, steps - 1)) for k in range(steps)]
+
+
+def root(value):
+    with localcontext(prec=60):
+        return float(Decimal(value).sqrt())
+
+
+SHOW = """
+from diffusion_lesson.process.schedule import linear, scaled_linear
+for table in (linear(), linear(1000, 0.00085, 0.012), scaled_linear()):
+    print(*(beta.hex() for beta in table.betas.tolist()[1:]))
+"""
+
+
+@pytest.mark.parametrize("capability", ["default", "avx2", "avx512"])
+def test_lines_have_the_same_bits_on_every_processor(capability):
+    """PyTorch takes the plain code, or that for AVX2 or AVX-512 where there is such a processor."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW], env=os.environ | {"ATEN_CPU_CAPABILITY": capability},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    roots = on_a_line(root(0.00085), root(0.012), 1000)
+    expected = [on_a_line(1e-4, 0.02, 1000), on_a_line(0.00085, 0.012, 1000), [r * r for r in roots]]
+    assert done.stdout.splitlines() == [" ".join(beta.hex() for beta in table) for table in expected]
+
+
+@pytest.mark.parametrize("make", [linear, scaled_linear])
+@pytest.mark.parametrize("value", [0.0, 1.0, -0.1, float("nan"), float("inf")])
+def test_ends_that_are_no_betas_are_refused_by_name(make, value):
+    with pytest.raises(ValueError, match=rf"^beta_1: expected a number between 0 and 1, got {value}$"):
+        make(10, value, 0.02)
+    with pytest.raises(ValueError, match=rf"^beta_T: expected a number between 0 and 1, got {value}$"):
+        make(10, 0.01, value)
 
 
 class TestTables:
