@@ -47,6 +47,7 @@ def _picture(page: str | None):
         (_notebook(count=7), "not run"),
         (_notebook(source="plot();"), "';'"),
         (_notebook(source="# NBVAL_SKIP\n1"), "use a tag"),
+        (_notebook(source="print('π ≈ 3.14')"), "writes ≈ itself"),
         (_notebook(source="\n".join(f"a = {k}" for k in range(16))), "16 lines"),
         (_notebook(outputs=(new_output("stream", name="stderr", text="warning"),)), "stderr"),
         (_notebook(outputs=(new_output("stream", text="in /home/me/x.py"),)), "absolute path"),

@@ -15,6 +15,7 @@ import numpy as np
 
 from diffusion_lesson.page import plots
 from diffusion_lesson.page.frames import film_indices, panel
+from diffusion_lesson.page.measured import measured as marked
 
 _GAP, _HIGH = 12, 400  # page pixels between two panels, and of the tallest
 _CURVES = (("currentColor", ""), ("#CC79A7", "8 4"), ("#56B4E9", "2 3"), ("#777777", "8 3 2 3"))
@@ -53,8 +54,9 @@ class TimestepSlider:
     frames: (T, H, W), (T, 3, H, W), (T, H, W, 3), or pictures (T, N, C, H, W) to be set in `columns`; or a
         Noising; or a mapping from names to such frames, of one size, side by side under one slider.
     labels: T texts, shown and read out. caption: what is shown. alt: what is seen, where the caption won't do.
-    curve: T numbers, or a mapping from names to them. span, clip: which numbers are black and white, and
-        whether others may be cut off (see plots.pixels). levels: grey levels kept; noise doesn't compress.
+    curve: T numbers, or a mapping from names to them. measured: whether training decides them (see measured.py).
+    span, clip: which numbers are black and white, and whether others may be cut off (see plots.pixels).
+    levels: grey levels kept; noise doesn't compress.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class TimestepSlider:
         caption: str,
         alt: str | None = None,
         curve: Any = None,
+        measured: bool = False,
         span: plots.Span | None = None,
         clip: bool = False,
         columns: int = 8,
@@ -79,7 +82,7 @@ class TimestepSlider:
         self.caption, self.alt = caption, plots.checked_alt(caption if alt is None else alt)
         self.labels = [str(label) for label in labels]
         self.count = len(self.labels)
-        self.width, self.start = width, start
+        self.width, self.start, self.measured = width, start, measured
         named = frames if isinstance(frames, Mapping) else {"": frames}
         if not named:
             raise ValueError("frames: got an empty mapping; expected frames")
@@ -167,16 +170,19 @@ class TimestepSlider:
             stroke = f'fill="none" stroke="{colour}" stroke-dasharray="{dash}" vector-effect="non-scaling-stroke"'
             y = 58 - 56 * (values - low) / ((high - low) or 1)
             points = " ".join(f"{step * j:.1f},{v:.1f}" for j, v in enumerate(y))
-            lines += f'<polyline points="{points}" stroke-width="2" {stroke}/>'
+            mark = "data-measured " if self.measured else ""
+            lines += f'<polyline {mark}points="{points}" stroke-width="2" {stroke}/>'
             sample = '<svg width="28" height="8" aria-hidden="true">'
             sample += f'<line x2="28" y1="4" y2="4" stroke-width="2" {stroke}/></svg>'
             keys.append(f"<span>{sample} {html.escape(name)}</span>")
-        words = html.escape(f"{', '.join(self._curves)}: from {low:.3g} (bottom) to {high:.3g} (top)")
+        ends = (marked(value) if self.measured else f"{value:.3g}" for value in (low, high))
+        reach = "from {} (bottom) to {} (top)".format(*ends)
+        words = html.escape(f"{', '.join(self._curves)}: {reach}")
         return (
             f'<svg viewBox="-2 0 304 60" role="img" aria-label="{words}" preserveAspectRatio="none" '
             f'style="width:100%;height:5em;display:block;margin-top:.3em">{lines}'
             f'<line y2="60" stroke="#D55E00" stroke-width="2" vector-effect="non-scaling-stroke" '
             f'style="transform:translateX(calc(var(--i)*{step:.4f}px))"/></svg>'
             f'<div style="display:flex;flex-wrap:wrap;gap:1em;font-size:.9em">{"".join(keys)}'
-            f"<span>from {low:.3g} (bottom) to {high:.3g} (top)</span></div>"
+            f"<span>{reach}</span></div>"
         )
