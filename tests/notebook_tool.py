@@ -98,7 +98,7 @@ def _code_faults(cell: NotebookNode, run: int) -> Iterator[str]:
     if "NBVAL_" in cell.source:
         yield "shows an NBVAL comment: use a tag"
     if "≈" in cell.source:
-        yield "writes ≈ itself: measured() does, since the number after it is not compared"
+        yield "writes ≈ itself: about() does, since the number after it is not compared"
     lines = [line for line in cell.source.splitlines() if not NO_CODE.match(line)]
     if len(lines) > LONGEST_CELL:
         yield f"has {len(lines)} lines of code, expected at most {LONGEST_CELL}"

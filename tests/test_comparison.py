@@ -16,12 +16,12 @@ START = """
 import numpy as np
 from matplotlib.figure import Figure
 from diffusion_lesson.page import live, plots
-from diffusion_lesson.page.measured import measured
+from diffusion_lesson.page.measured import about
 from diffusion_lesson.page.scrubber import TimestepSlider
 
 
 def slider(loss, label="step", caption="It learns", marked=True):
-    words = [f"{label} {k}: {measured(loss + k)}" for k in range(3)]
+    words = [f"{label} {k}: {about(loss + k)}" for k in range(3)]
     curve = [loss, 2 * loss**2, 0.5]
     return TimestepSlider(np.zeros((3, 2, 2)), words, caption=caption, curve=curve, measured=marked)
 
@@ -31,33 +31,33 @@ def live_figure(score):
 """
 # A cell as it was when its output was stored, and as it is when it is compared. With the mark: no fault.
 MARKED = {
-    "printed": ("print('loss', measured(0.31, '.2f'))", "print('loss', measured(12.5, '.2f'))"),
-    "of another sign": ("print(measured(-0.01, '.2f'))", "print(measured(0.02, '.2f'))"),
-    "very small and very large": ("print(measured(1.2e-7), 'x')", "print(measured(3_400_000.0, ',.0f'), 'x')"),
-    "in a column": ("print('|' + measured(9.5, '8.1f') + '|')", "print('|' + measured(10.5, '8.1f') + '|')"),
-    "per cent": ("print(measured(0.98, '.0%'), 'of')", "print(measured(1, '.0%'), 'of')"),
-    "two in a line": ("print(measured(1), 'then', measured(2))", "print(measured(3), 'then', measured(4))"),
+    "printed": ("print('loss', about(0.31, '.2f'))", "print('loss', about(12.5, '.2f'))"),
+    "of another sign": ("print(about(-0.01, '.2f'))", "print(about(0.02, '.2f'))"),
+    "very small and very large": ("print(about(1.2e-7), 'x')", "print(about(3_400_000.0, ',.0f'), 'x')"),
+    "in a column": ("print('|' + about(9.5, '8.1f') + '|')", "print('|' + about(10.5, '8.1f') + '|')"),
+    "per cent": ("print(about(0.98, '.0%'), 'of')", "print(about(1, '.0%'), 'of')"),
+    "two in a line": ("print(about(1), 'then', about(2))", "print(about(3), 'then', about(4))"),
     "an alt text": (
-        "plots.show(Figure(), alt=f'The GAN has {measured(43.0)}, ours less')",
-        "plots.show(Figure(), alt=f'The GAN has {measured(38.2)}, ours less')",
+        "plots.show(Figure(), alt=f'The GAN has {about(43.0)}, ours less')",
+        "plots.show(Figure(), alt=f'The GAN has {about(38.2)}, ours less')",
     ),
-    "a live figure": ("live_figure(measured(43.2))", "live_figure(measured(38))"),
+    "a live figure": ("live_figure(about(43.2))", "live_figure(about(38))"),
     "a slider's curve and labels": ("slider(0.61)", "slider(0.58)"),
 }
 # The same without a mark, or with a change beside it: a fault.
 COMPARED = {
     "not marked": ("print('loss', 0.31)", "print('loss', 0.32)"),
-    "words before": ("print('loss', measured(0.31))", "print('cost', measured(0.31))"),
-    "words after": ("print(measured(1), 'nats')", "print(measured(1), 'bits')"),
-    "its unit": ("print(measured(0.5, '.0%'))", "print(measured(0.5, '.0f'))"),
-    "a number beside it": ("print(measured(1), 'of 10')", "print(measured(1), 'of 12')"),
-    "not a number any more": ("print(measured(1.0))", "print(measured(float('nan')))"),
-    "infinite": ("print(measured(1.0))", "print(measured(float('inf')))"),
+    "words before": ("print('loss', about(0.31))", "print('cost', about(0.31))"),
+    "words after": ("print(about(1), 'nats')", "print(about(1), 'bits')"),
+    "its unit": ("print(about(0.5, '.0%'))", "print(about(0.5, '.0f'))"),
+    "a number beside it": ("print(about(1), 'of 10')", "print(about(1), 'of 12')"),
+    "not a number any more": ("print(about(1.0))", "print(about(float('nan')))"),
+    "infinite": ("print(about(1.0))", "print(about(float('inf')))"),
     "the mark itself": ("print('≈1.5')", "print('1.5')"),
-    "how many numbers": ("print(measured(1), measured(2))", "print(measured(1))"),
+    "how many numbers": ("print(about(1), about(2))", "print(about(1))"),
     "an alt text's words": (
-        "plots.show(Figure(), alt=f'The GAN has {measured(43.0)}, ours less')",
-        "plots.show(Figure(), alt=f'The GAN has {measured(43.0)}, ours more')",
+        "plots.show(Figure(), alt=f'The GAN has {about(43.0)}, ours less')",
+        "plots.show(Figure(), alt=f'The GAN has {about(43.0)}, ours more')",
     ),
     "a live figure's number": ("live_figure(43.2)", "live_figure(38)"),
     "a slider's curve": ("slider(0.61, marked=False)", "slider(0.58, marked=False)"),

@@ -9,7 +9,7 @@ from typing import Any
 MARK = "≈"
 
 
-def measured(value: Any, spec: str = ".3g") -> str:
+def about(value: Any, spec: str = ".3g") -> str:
     """A number, or a tensor that holds one, as format(value, spec) writes it, but with the mark before it.
 
     What is not finite is marked, but compared: a score that becomes nan is a fault.

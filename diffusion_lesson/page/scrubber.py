@@ -15,7 +15,7 @@ import numpy as np
 
 from diffusion_lesson.page import plots
 from diffusion_lesson.page.frames import film_indices, panel
-from diffusion_lesson.page.measured import measured as marked
+from diffusion_lesson.page.measured import about
 
 _GAP, _HIGH = 12, 400  # page pixels between two panels, and of the tallest
 _CURVES = (("currentColor", ""), ("#CC79A7", "8 4"), ("#56B4E9", "2 3"), ("#777777", "8 3 2 3"))
@@ -175,7 +175,7 @@ class TimestepSlider:
             sample = '<svg width="28" height="8" aria-hidden="true">'
             sample += f'<line x2="28" y1="4" y2="4" stroke-width="2" {stroke}/></svg>'
             keys.append(f"<span>{sample} {html.escape(name)}</span>")
-        ends = (marked(value) if self.measured else f"{value:.3g}" for value in (low, high))
+        ends = (about(value) if self.measured else f"{value:.3g}" for value in (low, high))
         reach = "from {} (bottom) to {} (top)".format(*ends)
         words = html.escape(f"{', '.join(self._curves)}: {reach}")
         return (

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion_lesson.page.measured import measured
+from diffusion_lesson.page.measured import about
 from diffusion_lesson.page.scrubber import TimestepSlider
 
 
@@ -21,7 +21,7 @@ from diffusion_lesson.page.scrubber import TimestepSlider
     ],
 )
 def test_a_measured_number_has_its_mark_before_the_first_digit(value, spec, words):
-    assert measured(value, spec) == words
+    assert about(value, spec) == words
 
 
 def page(**options):
