@@ -4,30 +4,32 @@ MNIST and CIFAR-10 are fetched once (see `downloads.py`); the rest needs no netw
 """
 
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Int64, Integer, UInt8
 from torch import Tensor
 
+from diffusion_lesson.learning import folders
 from diffusion_lesson.learning.downloads import RENEW, fetch, read_idx, read_members
+from diffusion_lesson.learning.pictures import picture
 
 _DIGITS = tuple("0123456789")
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_MOST_SHOWN = 20  # names in a line
 
 
 @dataclass(frozen=True, eq=False)  # eq: tensors have no single truth value
 class ImageSet:
     """N pictures of C channels, H × W pixels with values 0..levels-1; picture i shows names[labels[i]].
 
-    Raises ValueError where these do not fit together, or where there is no picture.
+    Labels of any integer type become int64. Raises ValueError where the fields do not fit together, or where there
+    is no picture.
     """
 
     images: UInt8[Tensor, "N C H W"]
-    labels: Int64[Tensor, " N"]
+    labels: Integer[Tensor, " N"]
     names: tuple[str, ...]
     levels: int
 
@@ -36,8 +38,10 @@ class ImageSet:
         images, labels = self.images, self.labels
         if images.dtype != torch.uint8 or images.ndim != 4 or 0 in images.shape:
             raise ValueError(f"images: got {_kind(images)}; expected uint8 (N, C, H, W), none of them 0")
-        if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
-            raise ValueError(f"labels: got {_kind(labels)}; expected int64 ({len(images)},), one for each picture")
+        if labels.shape != images.shape[:1]:
+            raise ValueError(f"labels: got {_kind(labels)}; expected ({len(images)},), one for each picture")
+        labels = integers(labels)
+        object.__setattr__(self, "labels", labels)
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= len(self.names):
             raise ValueError(f"labels: got {low}..{high}; expected 0..{len(self.names) - 1}, places in names")
@@ -52,6 +56,17 @@ class ImageSet:
         count, *shape = self.images.shape
         size = " × ".join(map(str, shape))
         return f"ImageSet({count:,} pictures, {size}, {self.levels} levels, {len(self.names)} names)"
+
+    def summary(self) -> str:
+        """What was found, in one line: "12 classes: 0, 1, 2, …, 11; 48 pictures"."""
+        shown = [name if name.isprintable() and name else repr(name) for name in self.names]
+        if len(shown) > _MOST_SHOWN:
+            shown[_MOST_SHOWN - 2 : -1] = ["…"]
+        classes, pictures = len(self.names), len(self)
+        return (
+            f"{classes:,} {'class' if classes == 1 else 'classes'}: {', '.join(shown)}; "
+            f"{pictures:,} {'picture' if pictures == 1 else 'pictures'}"
+        )
 
 
 def to_signed(images: UInt8[Tensor, "*dims"], levels: int = 256) -> Float32[Tensor, "*dims"]:
@@ -136,47 +151,50 @@ def image_folder(path: str | os.PathLike[str], size: int) -> ImageSet:
     """Every JPEG, PNG and WebP picture under a folder: its central square, resized to size × size pixels.
 
     Labels are the names of the folder's subfolders; a picture straight in the folder has the folder's own name.
-    The order is that of the sorted paths. Hidden and other files are passed over. Alpha is laid on white. The
-    result is grey (C = 1) if every picture is stored as grey, otherwise colour (C = 3).
+    Names are in order, numbers as numbers; pictures in that of their sorted paths. Links are followed. Hidden and
+    other files are passed over, with a warning for pictures of other kinds. Alpha is laid on white. The result is
+    grey (C = 1) if every picture is stored as grey, otherwise colour (C = 3).
 
-    Raises ValueError for a size that is not a positive integer, a folder without pictures, and a picture that
-    can't be read or is so large that Pillow takes it for a decompression bomb; FileNotFoundError for no folder.
+    Raises ValueError for a size that is not a positive integer, a folder without pictures, a link that leads
+    nowhere, subfolders called like parts of a data set (train, test, …), and a picture that can't be read or is so
+    large that Pillow takes it for a decompression bomb; OSError for what is no folder or can't be read.
     """
-    from PIL import Image
-
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise ValueError(f"size: got {size!r}; expected a positive integer, the pixels along one side")
     root = Path(path)
     if not root.is_dir():
         raise FileNotFoundError(f"path: got {str(root)!r}, which is not a folder; expected a folder of pictures")
-    pictures = (file for file in root.rglob("*") if file.suffix.lower() in _SUFFIXES and not file.is_dir())
-    found = (file.relative_to(root).parts for file in pictures)
-    files = sorted(parts for parts in found if not any(part.startswith(".") for part in parts))
+    files = folders.pictures(root)
     if not files:
-        kinds = ", ".join(_SUFFIXES)
+        kinds = ", ".join(folders.SUFFIXES)
         raise ValueError(f"path: got {str(root)!r}, which holds no picture; expected {kinds} files in it")
 
     arrays = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for parts in files:
-            file = root.joinpath(*parts)
-            try:
-                arrays.append(_picture(file, size))
-            except Exception as error:  # each decoder has its own: OSError, SyntaxError, struct.error, …
-                message = f"{file}: can't be read as a picture ({error}). Repair, shrink or remove it"
-                raise ValueError(message) from error
+    for parts in files:
+        file = root.joinpath(*parts)
+        try:
+            arrays.append(picture(file, size))
+        except Exception as error:  # each decoder has its own: OSError, SyntaxError, struct.error, …
+            raise ValueError(
+                f"{file}: can't be read as a picture ({error}). Repair, shrink or remove it"
+            ) from error
     channels = max(len(array) for array in arrays)
     images = np.empty((len(arrays), channels, size, size), np.uint8)
     for image, array in zip(images, arrays, strict=True):
         image[:] = array  # a grey one among colours is copied to all three
 
-    own = root.resolve().name
-    folders = [parts[0] if len(parts) > 1 else own for parts in files]
-    names = tuple(sorted(set(folders)))
+    shown = folders.classes(root, files)
+    names = tuple(sorted(set(shown), key=folders.by_number))
     index = {name: i for i, name in enumerate(names)}
-    labels = torch.tensor([index[folder] for folder in folders])
+    labels = torch.tensor([index[name] for name in shown], device="cpu")
     return ImageSet(torch.from_numpy(images), labels, names, levels=256)
+
+
+def integers(labels: Integer[Tensor, "*dims"], name: str = "labels") -> Int64[Tensor, "*dims"]:
+    """Labels as int64, whichever integers they were; ValueError for other numbers."""
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"{name}: got {_kind(labels)}; expected integers, places in names")
+    return labels.long()
 
 
 def _kind(x: Tensor) -> str:
@@ -199,26 +217,3 @@ def _check_values(images: Tensor, levels: int) -> None:
     highest = int(images.max()) if images.numel() else 0  # int: beside a uint8 tensor 256 would wrap to 0
     if highest >= levels:
         raise ValueError(f"images: got the value {highest}; expected 0..{levels - 1}, as levels is {levels}")
-
-
-def _picture(file: Path, size: int) -> np.ndarray:
-    """The central square of one picture, upright: (1, size, size) if stored as grey, (3, size, size) if not."""
-    from PIL import Image, ImageOps
-
-    # formats: for some others, whatever the file's name says, Pillow would start another program
-    with Image.open(file, formats=("JPEG", "PNG", "WEBP")) as stored:
-        stored.draft(None, (2 * size, 2 * size))  # a large JPEG decodes fast at 1/2, 1/4 or 1/8, never below this
-        image = ImageOps.exif_transpose(stored)
-    if image.mode == "I;16":  # Pillow's own conversion would clip 0..65535 at 255
-        image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
-    grey = image.mode in ("1", "L", "LA")
-    if image.has_transparency_data:
-        image = image.convert("LA" if grey else "RGBA")
-        white = Image.new("L" if grey else "RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
-        image = white
-    image = image.convert("L" if grey else "RGB")
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
-    return np.asarray(square).reshape(size, size, -1).transpose(2, 0, 1)

@@ -41,6 +41,14 @@ class Card:
     recipe: dict[str, Any] = field(default_factory=dict)  # the arguments of the training, and the seed
     measured: dict[str, Any] = field(default_factory=dict)  # results, each with its n
     sha256: str = ""  # of the .safetensors file
+    classes: tuple[str, ...] = ()  # the names of labels 0, 1, …; () where they are not known or not learned
+
+    def __post_init__(self) -> None:
+        """Refuse names that are not one for each class."""
+        named, count = self.classes, self.config.get("classes", 0)
+        texts = isinstance(named, tuple) and all(isinstance(name, str) for name in named)
+        if not texts or len(set(named)) != len(named) or len(named) not in (0, count):
+            raise ValueError(f"classes: expected none or {count} names, no two alike, got {named!r}")
 
     def make_schedule(self) -> Schedule | None:
         """The schedule it was trained with."""
@@ -108,8 +116,9 @@ def _shipped(name: str) -> Path:
 
 def _read_card(note: Path) -> Card:
     try:
-        return Card(**json.loads(note.read_text("utf-8")))
-    except (TypeError, ValueError) as error:
+        fields = json.loads(note.read_text("utf-8"))
+        return Card(**fields | {"classes": tuple(fields.get("classes", ()))})  # JSON knows no tuples
+    except (TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"path: {note} is not a card of weights ({error}); fetch or train them again") from error
 
 

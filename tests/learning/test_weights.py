@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,27 @@ def test_the_card_comes_back_as_save_returned_it(tmp_path):
     card = weights.save(tmp_path / "small", *made())
     assert weights.read(tmp_path / "small")[2] == card
     assert card.sha256 != ""
+
+
+def test_the_names_of_the_classes_come_back(tmp_path):
+    net, card = made()
+    weights.save(tmp_path / "named", net, replace(card, classes=("cat", "dog")))
+    assert weights.read(tmp_path / "named")[2].classes == ("cat", "dog")
+
+
+def test_a_card_from_before_classes_had_names_has_none(path):
+    note = path.with_suffix(".json")
+    old = {key: value for key, value in json.loads(note.read_text("utf-8")).items() if key != "classes"}
+    note.write_text(json.dumps(old), "utf-8")
+    assert weights.read(path)[2].classes == ()
+
+
+@pytest.mark.parametrize(
+    "names", [("cat",), ("cat", "cat"), ("cat", "dog", "owl"), ("cat", 1), ["cat", "dog"], "ab", None]
+)
+def test_names_that_are_not_one_for_each_class_are_refused(names, without_type_checks):
+    with pytest.raises(ValueError, match=r"^classes: expected none or 2 names, no two alike, got "):
+        replace(made()[1], classes=names)
 
 
 def test_half_precision_on_the_disk_is_single_in_memory(tmp_path):

@@ -1,0 +1,98 @@
+"""Which pictures a folder holds, and of which class: the subfolder they are in. None is lost silently."""
+
+import os
+import re
+import stat
+import unicodedata
+import warnings
+from collections import defaultdict
+from pathlib import Path
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
+_OTHERS = (".avif", ".bmp", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")
+_LEARN, _JUDGE = r"train|training", r"test|testing|val|valid|validation|dev|eval|evaluation|holdout"
+_PART = rf"(?:(?P<learn>{_LEARN})|{_JUDGE})(?:[-_ ]?(?:set|data|images?|imgs?|\d+))*"
+
+
+def pictures(root: Path) -> list[tuple[str, ...]]:
+    """The paths below `root`, in parts and sorted, of all JPEG, PNG and WebP pictures.
+
+    Links are followed; a folder that is reached in several ways counts once in a class. Hidden files and other
+    files are passed over. A warning names pictures of other kinds. ValueError where a link leads nowhere, and
+    where folders are called like parts of a data set (train, test, …); OSError for a folder that can't be read.
+    """
+    found, others = [], []
+    todo: list[tuple[str, ...]] = [()]
+    seen: set[tuple[str, str]] = set()  # (class, folder)
+    here = Path(os.path.realpath(root))
+    while todo:
+        parts = todo.pop()
+        with os.scandir(root.joinpath(*parts)) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+        for name in names:
+            path, suffix = root.joinpath(*parts, name), os.path.splitext(name)[1].lower()
+            kind = _kind(path)
+            if stat.S_ISDIR(kind):
+                real, label = os.path.realpath(path), (*parts, name)[0]
+                circle = here.is_relative_to(real)  # it holds the folder that is being read
+                if not circle and (label, real) not in seen:
+                    seen.add((label, real))
+                    todo.append((*parts, name))
+            elif suffix in SUFFIXES:
+                if not stat.S_ISREG(kind):
+                    raise ValueError(f"path: {path} is neither a file nor a folder; remove it")
+                found.append((*parts, name))
+            elif suffix in _OTHERS:
+                others.append(path)
+    if others:
+        count = f"{len(others)} pictures" if len(others) > 1 else "1 picture"
+        expected = ", ".join(SUFFIXES)
+        warnings.warn(
+            f"path: {count} of other kinds passed over, such as {others[0]}; expected {expected}", stacklevel=3
+        )
+    _refuse_parts(root, found)
+    return sorted(found)
+
+
+def classes(root: Path, found: list[tuple[str, ...]]) -> list[str]:
+    """The class of each: its subfolder's name, or the folder's own for a picture straight in it.
+
+    As it is typed (Unicode's form C), whatever the disk keeps.
+    """
+    own = os.path.basename(os.path.realpath(root))
+    return [unicodedata.normalize("NFC", parts[0] if len(parts) > 1 else own) for parts in found]
+
+
+def by_number(name: str) -> tuple[list[str | int], str]:
+    """A key to sort names by, in which numbers count as numbers: "2" before "10", "class9" before "class10"."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
+
+
+def _kind(path: Path) -> int:
+    """What is there, at the other end if it is a link."""
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        if path.is_symlink():
+            raise ValueError(
+                f"path: {path} is a link that leads nowhere ({os.readlink(path)}); mend or remove it"
+            ) from error
+        raise
+
+
+def _refuse_parts(root: Path, found: list[tuple[str, ...]]) -> None:
+    """ValueError where the folders are no classes but parts of a data set, of which one is to be learned from."""
+    inside: dict[Path, set[str]] = defaultdict(set)
+    for parts in found:
+        for depth in range(len(parts) - 1):
+            inside[root.joinpath(*parts[:depth])].add(parts[depth])
+    for folder, names in inside.items():
+        matches = {name: re.fullmatch(_PART, name.lower()) for name in names}
+        parts_of_it = sorted(name for name, match in matches.items() if match)
+        learn = [name for name in parts_of_it if (match := matches[name]) and match["learn"]]
+        if (folder == root and len(parts_of_it) == len(names)) or 0 < len(learn) < len(parts_of_it):
+            one = folder / (learn or parts_of_it)[0]
+            raise ValueError(
+                f"path: {folder} holds {', '.join(parts_of_it)}: parts of a data set, not classes. "
+                f"Give one of them, such as {one}, or call them otherwise"
+            )
