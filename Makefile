@@ -85,4 +85,4 @@ export SIZES
 	@touch .venv/lab $@
 
 clean:
-	rm -rf .venv .venv-classic
+	rm -rf .venv .venv-classic .venv-lanes
