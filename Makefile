@@ -1,20 +1,43 @@
 # make lab     opens the course in JupyterLab          make test       everything CI checks
+# make quick   lint and unit tests, for the edit loop  make portable   the checks on other processors and versions
 # make notebooks  re-runs and normalises the lessons   make figures    redraws the figures
 # make bench   trains ours and others' networks side by side; hours   make clean  forgets the environment
 #
-# PYTHON=python3.12 chooses the interpreter (3.11 or newer).
+# PYTHON=python3.12 chooses the interpreter that .venv is made of (3.11 or newer; make clean first to change it).
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes PyTorch's own CPU build (README: "Without a GPU").
+# LAB_FLAGS="--no-browser --ip=0.0.0.0" goes to JupyterLab (README: "On a server").
+# CHROMIUM=/path/to/chrome names the browser that `make browser` drives, where it is in no usual place.
 
 PYTHON ?= python3
 TORCH_INDEX ?=
+LAB_FLAGS ?=
+WORKERS ?= 2
 BIN := .venv/bin
 
-.PHONY: lab test lint unit strict browser timing notebooks figures bench clean
+# JupyterLab refuses to run as root unless told to. Who types `make lab` in a container means it.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+# What the commands say does not depend on the shell they are typed in: files are UTF-8 in every locale, and no
+# variable of another project changes what a warning or an assert does.
+export PYTHONUTF8 := 1
+unexport PYTHONWARNINGS PYTHONOPTIMIZE PYTHONHOME MPLBACKEND
+
+# Without a home that can be written to (a container, a service), what Jupyter, matplotlib and Chromium keep
+# there goes into .venv.
+ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo yes),yes)
+export HOME := $(CURDIR)/.venv/home
+$(shell mkdir -p .venv/home)
+endif
+
+.PHONY: lab test quick lint unit strict browser timing notebooks figures bench clean
 
 lab: .venv/lab
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_FLAGS) notebooks/00_start_here.ipynb
 
 test: .venv/dev lint unit strict browser
+
+quick: .venv/dev lint
+	$(BIN)/pytest tests --ignore=tests/browser -n $(WORKERS) -q
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -23,11 +46,11 @@ lint: .venv/dev
 	$(BIN)/lint-imports
 
 unit: .venv/dev
-	$(BIN)/pytest tests --ignore=tests/browser --cov --cov-report=term
+	$(BIN)/pytest tests --ignore=tests/browser -n $(WORKERS) --cov --cov-report=term
 
 strict: .venv/dev
 	$(BIN)/python tests/notebook_tool.py --check notebooks/*.ipynb
-	QUIET=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -c tests/nbval.ini --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-current-env --nbval-cell-timeout 300 notebooks/
+	QUIET=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -c tests/nbval.ini --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-current-env --nbval-cell-timeout 300 notebooks/
 
 browser: .venv/dev
 	$(BIN)/pytest tests/browser
@@ -44,14 +67,22 @@ figures: .venv/dev
 bench: .venv/dev
 	$(BIN)/python bench/run.py
 
-.venv/bin/python:
+# venv writes pip last: where it is missing, an earlier try was cut off, and the next one mends it.
+.venv/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) can't make an environment. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
-.venv/lab .venv/dev: .venv/bin/python pyproject.toml constraints.txt
+define SIZES
+Installing into .venv, once: half a gigabyte to download, 1.6 on the disk, a minute or two on a fast line.
+On Linux PyPI's PyTorch adds its CUDA libraries, 3 GB more; README says how to do without them.
+endef
+export SIZES
+
+.venv/lab .venv/dev: .venv/bin/pip pyproject.toml constraints.txt
+	@test -e .venv/lab || echo "$$SIZES"
 	$(if $(TORCH_INDEX),$(BIN)/pip install --index-url $(TORCH_INDEX) -c constraints.txt torch)
-	$(BIN)/pip install -q -c constraints.txt -e '.[$(@F)]'
-	@touch $@
+	$(BIN)/pip install -c constraints.txt -e '.[$(@F)]'
+	@touch .venv/lab $@
 
 clean:
-	rm -rf .venv .venv-classic
+	rm -rf .venv .venv-classic .venv-lanes

@@ -20,11 +20,12 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from PIL import Image
 
+from tests.browser import chrome
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CLASSIC = ROOT / ".venv-classic"
 AXE = "4.14.1"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -82,7 +83,19 @@ def missing(what):
     """Skip for a user who lacks something, but fail in CI: there a skip would hide a broken page."""
     if os.environ.get("CI"):
         pytest.fail(f"{what}: needed in CI")
-    pytest.skip(f"{what}: the browser tests need it")
+    pytest.skip(what)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session):
+    """Below pytest's last line: what is green only because it was not run."""
+    result = yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    here = [report for report in skipped if report.nodeid.startswith("tests/browser/")]
+    for line in chrome.unchecked([report.longrepr[2].removeprefix("Skipped: ") for report in here]):
+        reporter.write_line(line, red=True, bold=True)
+    return result
 
 
 def notebook(cells=CELLS):
@@ -96,12 +109,13 @@ def notebook(cells=CELLS):
 
 @pytest.fixture(scope="session")
 def chromium():
-    if CHROMIUM is None:
-        missing("Chromium is not installed (Debian: apt install chromium)")
+    path = chrome.find()
+    if path is None:
+        missing(chrome.ABSENT)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
 
