@@ -2,24 +2,27 @@
 
 x_t (B, C, H, W)                                                  prediction (B, C, H, W)
   └─ stem ── block ───────────────── skip ───────────────────────── block ── head ─┘
-               └ shrink ── block ─── skip ─── block ── enlarge ┘
+           └ downsample ── block ─── skip ─── block ── upsample ┘
                              └─── middle block ───┘
 t (B,) ─ waves ─ MLP ─┐
-labels (B,) ─ table ──┴→ told to every block
+labels (B,) ─ table ──┴→ to every block
 """
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from math import log
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Int
 from torch import Tensor, nn
 
-from diffusion_lesson.shapes import Batch, Steps
+from diffusion_lesson.shapes import Batch, Labels, readable
 
 
-def time_features(t: Steps, size: int) -> Tensor:
+def time_features(t: Int[Tensor, " B"], size: int) -> Tensor:
     """sin(ω_k t) and cos(ω_k t), ω_k = 10000^(−k/(size/2)), k = 0..size/2 − 1: (B, size) float32.
 
     Slow waves tell early from late, fast ones tell neighbours apart (arXiv:1706.03762 section 3.5).
@@ -34,13 +37,35 @@ def _norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(min(8, channels), channels)
 
 
+def _upsample(channels_in: int, channels_out: int) -> nn.Sequential:
+    """Twice the height and the width."""
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(channels_in, channels_out, 3, padding=1)
+    )
+
+
 def _start_at_zero(conv: nn.Conv2d) -> None:
     for parameter in conv.parameters():
         nn.init.zeros_(parameter)
 
 
+def current_name(key: str) -> str:
+    """Today's name of a weight that version 0.1 saved as `key`; any other name as it is."""
+    for old, new in _EARLIER_NAMES:
+        key = re.sub(old, new, key)
+    return key
+
+
+_EARLIER_NAMES: list[tuple[str, Any]] = [
+    (r"^down\.", "down_blocks."), (r"^up\.", "up_blocks."),
+    (r"\.told\.", ".scale_shift."), (r"\.short\.", ".shortcut."),
+    (r"^shrink\.(\d+)", lambda found: f"downsample.{int(found[1]) + 1}"),
+    (r"^enlarge\.(\d+)", lambda found: f"upsample.{int(found[1]) + 1}.1"),
+]  # fmt: skip
+
+
 class Block(nn.Module):
-    """x + convolutions(x), told the step: (B, channels_in, H, W) → (B, channels_out, H, W).
+    """x + convolutions(x) at an embedded step: (B, channels_in, H, W) → (B, channels_out, H, W).
 
     The embedding scales and shifts the features between the two convolutions.
     """
@@ -50,20 +75,20 @@ class Block(nn.Module):
         self.norm1, self.norm2 = _norm(channels_in), _norm(channels_out)
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
-        self.told = nn.Linear(embedding, 2 * channels_out)
-        self.short = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
+        self.scale_shift = nn.Linear(embedding, 2 * channels_out)
+        self.shortcut = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
         _start_at_zero(self.conv2)  # at first every block passes its input on
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """The residual block's output at the embedded step."""
         h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.told(embedding)[:, :, None, None].chunk(2, dim=1)
+        scale, shift = self.scale_shift(embedding)[:, :, None, None].chunk(2, dim=1)
         h = self.norm2(h) * (1 + scale) + shift
-        return self.short(x) + self.conv2(F.silu(h))
+        return self.shortcut(x) + self.conv2(F.silu(h))
 
 
 class Attention(nn.Module):
-    """x + self-attention over all places: every place may look at every other. (B, C, H, W) → the same."""
+    """x + self-attention over all places. (B, C, H, W) → the same."""
 
     def __init__(self, channels: int, heads: int = 4) -> None:
         super().__init__()
@@ -116,33 +141,42 @@ class UNet(nn.Module):
 
         self.to_patches, self.to_pixels = nn.PixelUnshuffle(patch), nn.PixelShuffle(patch)
         self.stem = nn.Conv2d(channels_in * patch**2, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(Block(c, c, embedding) for c in widths)
-        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
+        self.down_blocks = nn.ModuleList(Block(c, c, embedding) for c in widths)
+        self.downsample = nn.ModuleList(
+            [nn.Identity(), *(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))]
+        )
         self.middle = Block(widths[-1], widths[-1], embedding)
         self.attention = Attention(widths[-1]) if attention else nn.Identity()
-        self.enlarge = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(Block(2 * c, c, embedding) for c in widths)
+        self.upsample = nn.ModuleList([nn.Identity(), *(_upsample(b, a) for a, b in pairwise(widths))])
+        self.up_blocks = nn.ModuleList(Block(2 * c, c, embedding) for c in widths)
         self.norm = _norm(widths[0])
         self.head = nn.Conv2d(widths[0], channels_in * patch**2, 3, padding=1)
         _start_at_zero(self.head)  # at first it predicts zero
 
-    def forward(self, x: Batch, t: Steps, labels: Steps | None = None) -> Batch:
+    def forward(self, x: Batch, t: Int[Tensor, " B"], labels: Labels | None = None) -> Batch:
         """The prediction for x_t at step t, like x. labels: (B,), None for "no label"."""
         e = self._embedding(x, t, labels)
         h = self.stem(self.to_patches(x))  # (B, width, H/patch, W/patch)
         skips = []
-        for level, block in enumerate(self.down):
-            h = self.shrink[level - 1](h) if level else h
-            h = block(h, e)
+        for downsample, block in zip(self.downsample, self.down_blocks, strict=True):
+            h = block(downsample(h), e)
             skips.append(h)  # (B, width·mult, H/patch/2^level, …)
         h = self.attention(self.middle(h, e))
-        for level in reversed(range(len(self.up))):
-            h = self.up[level](torch.cat([h, skips[level]], dim=1), e)
-            h = self.enlarge[level - 1](F.interpolate(h, scale_factor=2.0)) if level else h
+        for upsample, block in zip(reversed(self.upsample), reversed(self.up_blocks), strict=True):
+            h = upsample(block(torch.cat([h, skips.pop()], dim=1), e))
         return self.to_pixels(self.head(F.silu(self.norm(h))))  # (B, C, H, W)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Take weights under their earlier names, too: those that ship and old checkpoints hold them."""
+        for key in [key for key in state_dict if key.startswith(prefix)]:
+            state_dict[prefix + current_name(key.removeprefix(prefix))] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def _embedding(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:
-        """What every block is told: the step, and the class if there are any. (B, 4·width)"""
+        """What every block gets to know: the step, and the class if there are any. (B, 4·width)
+
+        The labels' range is checked where that waits for nothing; elsewhere the look-up refuses a wrong one.
+        """
         if x.ndim != 4 or x.shape[1] != self.config["channels_in"] or any(n % self.multiple for n in x.shape[2:]):
             raise ValueError(
                 f"x: expected (B, {self.config['channels_in']}, H, W), H and W multiples of {self.multiple}, "
@@ -158,6 +192,6 @@ class UNet(nn.Module):
             return F.silu(e)
         if labels is None:
             labels = torch.full_like(t, self.classes)
-        elif len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= self.classes:
+        elif readable(labels) and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= self.classes:
             raise ValueError(f"labels: expected 0..{self.classes}, got {int(labels.min())}..{int(labels.max())}")
         return F.silu(e + self.label(labels.to(x.device)))

@@ -90,7 +90,7 @@ def data_set(images: Float[Tensor, " N *dims"]) -> Mixture:
     return Mixture(images.new_full((n,), 1 / n), images, images.new_zeros(n))
 
 
-def _alpha_bars(schedule: Schedule, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def _alpha_bars(schedule: Schedule, t: Steps, x: Tensor) -> tuple[Tensor, Tensor]:
     """ᾱ_t and 1 − ᾱ_t as (B, 1) float64."""
     like = x.flatten(1).double()
     return schedule.alpha_bar_at(t, like), schedule.one_minus_alpha_bar_at(t, like)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_lesson.shapes import Batch, Nats
+from diffusion_lesson.shapes import Batch, Nats, readable
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,11 @@ class Gaussian:
     var: Float[Tensor, "..."]
 
     def __post_init__(self) -> None:
-        """Refuse a variance that is no variance, or that would enlarge the mean by broadcasting."""
-        if (self.var < 0).any() or self.var.isnan().any():
+        """Refuse a variance that is no variance, or that would enlarge the mean by broadcasting.
+
+        On a GPU the numbers are not read, since every reading waits for it: a wrong one shows as a NaN.
+        """
+        if readable(self.var) and not (self.var >= 0).all():
             raise ValueError(f"var: expected variances ≥ 0, got a smallest of {self.var.min().item():g}")
         try:
             fits = torch.broadcast_shapes(self.mean.shape, self.var.shape) == self.mean.shape
@@ -36,10 +39,17 @@ class Gaussian:
                 f"got {tuple(self.var.shape)}"
             )
 
-    def sample(self, generator: torch.Generator | None = None) -> Float[Tensor, "*shape"]:
-        """x = mean + √var z, z ~ N(0, I): one draw, in the shape of the mean."""
-        z = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device)
-        return self.mean + self.var.sqrt() * z
+    def sample(
+        self, generator: torch.Generator | None = None, *, eps: Float[Tensor, "*shape"] | None = None
+    ) -> Float[Tensor, "*shape"]:
+        """x = mean + √var ε: one draw, in the shape of the mean. ε ~ N(0, I), unless it is given."""
+        if eps is None:
+            eps = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device)
+        elif eps.shape != self.mean.shape:
+            raise ValueError(
+                f"eps: expected the shape of the mean, {tuple(self.mean.shape)}, got {tuple(eps.shape)}"
+            )
+        return self.mean + self.var.sqrt() * eps
 
     def log_prob(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """ln N(x; mean, var), in nats, for each element by itself (no sum)."""
@@ -93,5 +103,5 @@ def discretized_log_prob(p: Gaussian, x: Batch, levels: int = 256) -> Nats:
 
 
 def _refuse_a_point(gaussian: Gaussian, asked: str) -> None:
-    if not (gaussian.var > 0).all():
+    if readable(gaussian.var) and not (gaussian.var > 0).all():
         raise ValueError(f"var: {asked} needs variances > 0, got 0 (a point has no density)")

@@ -9,48 +9,70 @@ from diffusion_lesson.process.forward import q_marginal
 from diffusion_lesson.process.prediction import EpsModel, v_from_x0_eps
 from diffusion_lesson.process.reverse import Variance, p_variance
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Nats, Rows, Steps
+from diffusion_lesson.shapes import Batch, Nats, PerExample, Rows, Steps
 
 
-def eps_loss(schedule: Schedule, eps_model: EpsModel, x0: Batch, generator: torch.Generator | None = None) -> Nats:
-    """‖ε − ε_θ(x_t, t)‖² with t ~ Uniform{1..T}: L_simple, DDPM eq. 14.
+def eps_loss(
+    schedule: Schedule,
+    eps_model: EpsModel,
+    x0: Batch,
+    generator: torch.Generator | None = None,
+    *,
+    t: Steps | None = None,
+    eps: Batch | None = None,
+) -> PerExample:
+    """‖ε − ε_θ(x_t, t)‖²: L_simple, DDPM eq. 14. (B,): mean over the dimensions of each example.
 
-    (B,): mean over the dimensions of each example.
+    Here and below t ~ Uniform{1..T} and ε ~ N(0, I) are drawn, unless they are given.
     """
-    t, eps, xt = _noised(schedule, x0, generator)
+    t, eps, xt = _noised(schedule, x0, generator, t, eps)
     return _mean_square(eps - eps_model(xt, t))
 
 
 def v_loss(
-    schedule: Schedule, model: Callable[..., Tensor], x0: Batch, generator: torch.Generator | None = None
-) -> Nats:
+    schedule: Schedule,
+    v_model: Callable[[Tensor, Tensor], Tensor],
+    x0: Batch,
+    generator: torch.Generator | None = None,
+    *,
+    t: Steps | None = None,
+    eps: Batch | None = None,
+) -> PerExample:
     """‖v − v_θ(x_t, t)‖², v = √ᾱ_t ε − √(1 − ᾱ_t) x_0 (arXiv:2202.00512). (B,): mean over dimensions."""
-    t, eps, xt = _noised(schedule, x0, generator)
-    return _mean_square(v_from_x0_eps(schedule, t, x0=x0, eps=eps) - model(xt, t))
+    t, eps, xt = _noised(schedule, x0, generator, t, eps)
+    return _mean_square(v_from_x0_eps(schedule, t, x0=x0, eps=eps) - v_model(xt, t))
 
 
 def x0_loss(
-    schedule: Schedule, model: Callable[..., Tensor], x0: Batch, generator: torch.Generator | None = None
-) -> Nats:
+    schedule: Schedule,
+    x0_model: Callable[[Tensor, Tensor], Tensor],
+    x0: Batch,
+    generator: torch.Generator | None = None,
+    *,
+    t: Steps | None = None,
+    eps: Batch | None = None,
+) -> PerExample:
     """‖x_0 − x_θ(x_t, t)‖². (B,): mean over dimensions."""
-    t, _, xt = _noised(schedule, x0, generator)
-    return _mean_square(x0 - model(xt, t))
+    t, _, xt = _noised(schedule, x0, generator, t, eps)
+    return _mean_square(x0 - x0_model(xt, t))
 
 
 def bound_loss(
     schedule: Schedule,
     eps_model: EpsModel,
     x0: Batch,
+    generator: torch.Generator | None = None,
     *,
     variance: Variance = "beta",
-    generator: torch.Generator | None = None,
+    t: Steps | None = None,
+    eps: Batch | None = None,
 ) -> Nats:
-    """β_t²/(2σ_t² α_t (1 − ᾱ_t)) ‖ε − ε_θ(x_t, t)‖² with t ~ Uniform{1..T}: DDPM eq. 12.
+    """β_t²/(2σ_t² α_t (1 − ᾱ_t)) ‖ε − ε_θ(x_t, t)‖²: DDPM eq. 12.
 
     (B,) nats, summed over dimensions: for t ≥ 2 it is L_{t−1} less what does not depend on θ. T times its mean
-    estimates the sum over t.
+    over t ~ Uniform{1..T} estimates the sum over t.
     """
-    t, eps, xt = _noised(schedule, x0, generator)
+    t, eps, xt = _noised(schedule, x0, generator, t, eps)
     weighted = bound_weight(schedule, t, x0, variance) * (eps - eps_model(xt, t)) ** 2
     return weighted.flatten(1).sum(1)
 
@@ -61,13 +83,17 @@ def bound_weight(schedule: Schedule, t: Steps, like: Batch, variance: Variance =
     return s.beta**2 / (2 * p_variance(schedule, t, like, variance) * s.alpha * s.one_minus_alpha_bar)
 
 
-def _noised(schedule: Schedule, x0: Batch, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
-    """(t, ε, x_t): a random step for each example, fresh noise, and x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε."""
-    t = schedule.draw_t(len(x0), generator).to(x0.device)
-    eps = torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device)
-    q = q_marginal(schedule, t, x0)
-    return t, eps, q.mean + q.var.sqrt() * eps
+def _noised(
+    schedule: Schedule, x0: Batch, generator: torch.Generator | None, t: Steps | None, eps: Batch | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(t, ε, x_t): a step for each example, its noise, and x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε."""
+    if t is None:
+        t = schedule.draw_t(len(x0), generator)
+    t = t.to(x0.device) if isinstance(t, Tensor) else torch.full((len(x0),), t, device=x0.device)
+    if eps is None:
+        eps = torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device)
+    return t, eps, q_marginal(schedule, t, x0).sample(eps=eps)
 
 
-def _mean_square(difference: Batch) -> Nats:
+def _mean_square(difference: Batch) -> PerExample:
     return (difference**2).flatten(1).mean(1)

@@ -27,7 +27,8 @@ def p_variance(schedule: Schedule, t: Steps, like: Batch, variance: Variance) ->
         raise ValueError(f"variance: expected 'beta' or 'beta_tilde', got {variance!r}")
     if schedule.T < 2:
         raise ValueError("variance: 'beta_tilde' needs a schedule of T ≥ 2, since β̃_1 is 0")
-    return schedule.at(torch.where(t == 1, 2, t), like).beta_tilde
+    t = torch.where(t == 1, 2, t) if isinstance(t, torch.Tensor) else 2 if t == 1 else t
+    return schedule.at(t, like).beta_tilde
 
 
 def p_step(schedule: Schedule, t: Steps, *, xt: Batch, eps_hat: Batch, variance: Variance = "beta") -> Gaussian:

@@ -1,8 +1,9 @@
 """Samplers: from x_T ~ N(0, I) down to a new picture x_0. They yield each x on the way; the caller watches."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from math import inf
+from math import inf, log, sqrt
 
 import torch
 
@@ -25,11 +26,9 @@ def ddpm(
     Yields x_{T−1}, …, x_0: T tensors like xT.
     """
     x = xT
-    for step in schedule.down():
-        t = torch.full((len(x),), step, device=x.device)
-        with torch.no_grad():
-            p = p_step(schedule, t, xt=x, eps_hat=eps_model(x, t), variance=variance)
-            x = p.sample(generator) if step > 1 else p.mean
+    for t in schedule.down():
+        p = p_step(schedule, t, xt=x, eps_hat=_eps_hat(eps_model, x, t), variance=variance)
+        x = p.sample(generator) if t > 1 else p.mean
         yield x
 
 
@@ -50,19 +49,15 @@ def ddim(
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta: expected 0 (no noise) to 1 (DDPM's), got {eta}")
-    x, wide = xT, xT.cpu().double()
-    for step, next_step in pairwise(_times(schedule, steps)):
-        t, s = (torch.full((len(x),), n, device=x.device) for n in (step, next_step))
-        with torch.no_grad():
-            eps = eps_model(x, t)
-            x0_hat = x0_from_eps(schedule, t, xt=x, eps=eps)
-        # The coefficients are differences of near numbers: formed in float64, cast last.
-        one_minus_t, one_minus_s = (schedule.one_minus_alpha_bar_at(n, like=wide) for n in (t, s))
-        alpha_bar_t, alpha_bar_s = (schedule.alpha_bar_at(n, like=wide) for n in (t, s))
+    x = xT
+    for t, s in pairwise(_times(schedule, steps)):
+        eps = _eps_hat(eps_model, x, t)
+        x0_hat = x0_from_eps(schedule, t, xt=x, eps=eps)
+        (alpha_bar_t, one_minus_t), (alpha_bar_s, one_minus_s) = schedule.shares(t), schedule.shares(s)
         var = eta**2 * one_minus_s / one_minus_t * (1 - alpha_bar_t / alpha_bar_s)
-        x = alpha_bar_s.sqrt().to(x) * x0_hat + (one_minus_s - var).sqrt().to(x) * eps
-        if eta > 0 and next_step > 0:
-            x = x + var.sqrt().to(x) * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        x = sqrt(alpha_bar_s) * x0_hat + sqrt(one_minus_s - var) * eps
+        if eta > 0 and s > 0:
+            x = x + sqrt(var) * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
         yield x
 
 
@@ -73,20 +68,30 @@ def dpm_solver(schedule: Schedule, xT: Batch, eps_model: EpsModel, *, steps: int
     step before, x̂_0′. h and h′ are how much λ = ln √ᾱ/√(1 − ᾱ) grows in this step and grew in that one. The first
     step, and the last (where λ_0 = ∞), take D = x̂_0. Steps and yields are those of `ddim`; no noise is drawn.
     """
-    x, wide = xT, xT.cpu().double()
+    x = xT
     x0_before, h_before = xT, inf  # before the first step there is none: h/h′ = 0
-    for step, next_step in pairwise(_times(schedule, steps)):
-        t, s = (torch.full((len(x),), n, device=x.device) for n in (step, next_step))
-        with torch.no_grad():
-            x0_hat = x0_from_eps(schedule, t, xt=x, eps=eps_model(x, t))
-        h = _half_log_snr(schedule, next_step) - _half_log_snr(schedule, step)
-        D = x0_hat + (h / (2 * h_before) if next_step > 0 else 0.0) * (x0_hat - x0_before)
-        signal_t, signal_s = (schedule.alpha_bar_at(n, like=wide).sqrt() for n in (t, s))
-        noise_t, noise_s = (schedule.one_minus_alpha_bar_at(n, like=wide).sqrt() for n in (t, s))
-        # What stands before D is a difference of near numbers: formed in float64, cast last.
-        x = (noise_s / noise_t).to(x) * x + (signal_s - signal_t * noise_s / noise_t).to(x) * D
+    for t, s in pairwise(_times(schedule, steps)):
+        x0_hat = x0_from_eps(schedule, t, xt=x, eps=_eps_hat(eps_model, x, t))
+        h = _half_log_snr(schedule, s) - _half_log_snr(schedule, t)
+        D = x0_hat + (h / (2 * h_before) if s > 0 else 0.0) * (x0_hat - x0_before)
+        (signal_t, noise_t), (signal_s, noise_s) = (map(sqrt, schedule.shares(n)) for n in (t, s))
+        x = noise_s / noise_t * x + (signal_s - signal_t * noise_s / noise_t) * D
         x0_before, h_before = x0_hat, h
         yield x
+
+
+def last(walk: Iterable[Batch]) -> Batch:
+    """x_0, the end of a walk. The pictures on the way are let go: T of them would fill the memory."""
+    ends = deque(walk, maxlen=1)
+    if not ends:
+        raise ValueError("walk: expected at least one step, got none (a walk can be taken only once)")
+    return ends.pop()
+
+
+@torch.no_grad()
+def _eps_hat(eps_model: EpsModel, x: Batch, t: int) -> Batch:
+    """ε̂ of every example at step t. A network takes one step an example, and no gradient is kept."""
+    return eps_model(x, torch.full((len(x),), t, device=x.device))
 
 
 def _times(schedule: Schedule, steps: int) -> list[int]:
@@ -98,7 +103,5 @@ def _times(schedule: Schedule, steps: int) -> list[int]:
 
 def _half_log_snr(schedule: Schedule, step: int) -> float:
     """λ_t = ln √ᾱ_t/√(1 − ᾱ_t), one half of the log signal-to-noise ratio; ∞ for clean data."""
-    one = torch.ones(1, dtype=torch.float64)
-    t = torch.full((1,), step)
-    noise = schedule.one_minus_alpha_bar_at(t, like=one)
-    return 0.5 * (schedule.alpha_bar_at(t, like=one) / noise).log().item()
+    signal, noise = schedule.shares(step)
+    return 0.5 * log(signal / noise) if noise > 0 else inf

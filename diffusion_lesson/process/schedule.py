@@ -4,18 +4,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import cos, pi, sqrt
+from operator import index
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_lesson.shapes import Batch, Steps
+from diffusion_lesson.shapes import Batch, Steps, readable
 
 
 @dataclass(frozen=True)
 class Step:
-    """What the schedule says of step t, one row an example: shapes (B, 1, …, 1), ready to multiply pictures."""
+    """What the schedule says of step t, one row an example: shapes (B, 1, …, 1), ready to multiply pictures.
+
+    Of one step for all, an int, it says it once: (1, 1, …, 1).
+    """
 
     beta: Tensor
     alpha: Tensor
@@ -29,7 +33,8 @@ class Step:
 class Schedule:
     """β_1, …, β_T, and α_t = 1 − β_t, ᾱ_t = α_1 ⋯ α_t, β̃_t = β_t (1 − ᾱ_{t−1})/(1 − ᾱ_t) (DDPM eqs. 4, 7).
 
-    The public tables are float64 and (T+1,), so that `table[t]` is the paper's symbol: β_0 = 0, ᾱ_0 = 1.
+    The tables `betas`, `alphas`, `alpha_bars`, `one_minus_alpha_bars` are float64 and (T+1,), so that `table[t]`
+    is the paper's symbol: β_0 = 0, ᾱ_0 = 1.
     """
 
     def __init__(self, betas: Sequence[float] | Float[Tensor, " T"]) -> None:
@@ -45,29 +50,57 @@ class Schedule:
         one_minus = [0.0]
         for b in beta.tolist():
             one_minus.append(b + (1 - b) * one_minus[-1])
-        self._one_minus_alpha_bars = torch.tensor(one_minus, dtype=torch.float64)
+        self.one_minus_alpha_bars = torch.tensor(one_minus, dtype=torch.float64)
         beta_tildes = torch.zeros_like(self.betas)
-        beta_tildes[1:] = beta * self._one_minus_alpha_bars[:-1] / self._one_minus_alpha_bars[1:]
-        # The fields of Step as rows: one look-up, and one copy to a GPU, gives them all. The two of t − 1 are
-        # moved by one; what that puts at t = 0 is never read.
-        self._steps = torch.stack([
-            self.betas, self.alphas, self.alpha_bars, self.alpha_bars.roll(1),
-            self._one_minus_alpha_bars, self._one_minus_alpha_bars.roll(1), beta_tildes,
-        ])  # fmt: skip
+        beta_tildes[1:] = beta * self.one_minus_alpha_bars[:-1] / self.one_minus_alpha_bars[1:]
+        # The fields of Step as rows: one look-up gives them all. A row of NaN stands at either end, and in place
+        # of what step 0 has not, so that a wrong index is loud where it can't be checked.
+        nan = torch.full((1,), torch.nan, dtype=torch.float64)
+        before = [torch.cat([nan, table[:-1]]) for table in (self.alpha_bars, self.one_minus_alpha_bars)]
+        rows = [
+            self.betas,
+            self.alphas,
+            self.alpha_bars,
+            before[0],
+            self.one_minus_alpha_bars,
+            before[1],
+            beta_tildes,
+        ]
+        rows = [torch.cat([nan, row, nan]) for row in rows]
+        self._table = torch.stack(rows)
+        self._shares = list(zip(self.alpha_bars.tolist(), self.one_minus_alpha_bars.tolist(), strict=True))
+        self._copies: dict[tuple[torch.device, torch.dtype], Tensor] = {}  # for each device and dtype that asked
+
+    def __repr__(self) -> str:
+        """How many steps, how much noise a step adds at first and at last, and what is left of the picture."""
+        first, last, left = self.betas[1].item(), self.betas[-1].item(), self.alpha_bars[-1].item()
+        return f"<Schedule: T = {self.T}, β from {first:.3g} to {last:.3g}, ᾱ_T = {left:.3g}>"
 
     def at(self, t: Steps, like: Batch) -> Step:
-        """All symbols of step t, 1 ≤ t ≤ T, in the dtype and on the device of `like`. ValueError outside."""
-        return Step(*_rows(self._steps[:, self._checked(t, like, first=1)], like))
+        """All symbols of step t, 1 ≤ t ≤ T, in the dtype and on the device of `like`. ValueError outside.
+
+        Where t lies on a GPU it is not read, since that waits for the device: there a wrong t gives NaN.
+        """
+        return Step(*self._rows(slice(None), t, like, first=1))
 
     def alpha_bar_at(self, t: Steps, like: Batch) -> Tensor:
-        """ᾱ_t for 0 ≤ t ≤ T (ᾱ_0 = 1), in the dtype and on the device of `like`. ValueError outside."""
-        return _rows(self.alpha_bars[self._checked(t, like, first=0)], like)
+        """ᾱ_t for 0 ≤ t ≤ T (ᾱ_0 = 1), in the dtype and on the device of `like`. Outside as for `at`."""
+        return self._rows(2, t, like, first=0)
 
     def one_minus_alpha_bar_at(self, t: Steps, like: Batch) -> Tensor:
         """1 − ᾱ_t for 0 ≤ t ≤ T, exact near t = 0 where the difference of two floats is not."""
-        return _rows(self._one_minus_alpha_bars[self._checked(t, like, first=0)], like)
+        return self._rows(4, t, like, first=0)
 
-    def draw_t(self, batch: int, generator: torch.Generator | None = None) -> Steps:
+    def shares(self, step: int) -> tuple[float, float]:
+        """ᾱ_t and 1 − ᾱ_t for 0 ≤ t ≤ T: how much of the variance is picture, and how much is noise.
+
+        In Python's floats, which are double: a sampler's coefficients are differences of near numbers.
+        """
+        if not 0 <= step <= self.T:
+            raise ValueError(f"step: expected 0..{self.T}, got {step}")
+        return self._shares[step]
+
+    def draw_t(self, batch: int, generator: torch.Generator | None = None) -> Int[Tensor, " B"]:
         """t ~ Uniform{1, …, T}, one for each of `batch` examples."""
         device = generator.device if generator is not None else "cpu"
         return torch.randint(1, self.T + 1, (batch,), generator=generator, device=device)
@@ -76,19 +109,38 @@ class Schedule:
         """T, T − 1, …, 1: the order in which a sampler walks."""
         return iter(range(self.T, 0, -1))
 
-    def _checked(self, t: Steps, like: Batch, first: int) -> Tensor:
-        """t on the CPU beside the tables, once it is known to be legal: table[-1] would succeed silently."""
-        if t.shape != like.shape[:1]:
-            raise ValueError(f"t: expected one step an example, ({len(like)},), got {tuple(t.shape)}")
-        t = t.cpu()
-        if len(t) and not first <= int(t.min()) <= int(t.max()) <= self.T:
-            raise ValueError(f"t: expected steps {first}..{self.T}, got {int(t.min())}..{int(t.max())}")
-        return t
+    def _rows(self, which: int | slice, t: Steps, like: Batch, first: int) -> Tensor:
+        """Rows of the table at t, (…, B, 1, …, 1) beside `like`."""
+        if not isinstance(t, Tensor):
+            low = high = _whole(t)
+            place: Tensor | slice = slice(low + 1, low + 2)
+        elif t.shape != like.shape[:1] or t.is_floating_point():
+            raise ValueError(
+                f"t: expected one step an example, ({len(like)},), in whole numbers, or one int for all, "
+                f"got {tuple(t.shape)} of {str(t.dtype).removeprefix('torch.')}"
+            )
+        else:
+            read = readable(t) and len(t) > 0
+            low, high = (int(t.min()), int(t.max())) if read else (first, first)
+            place = (t.to(like.device) + 1).clamp(0, self.T + 2)
+        if not first <= low <= high <= self.T:
+            raise ValueError(f"t: expected steps {first}..{self.T}, got {low}..{high}")
+        rows = self._table_beside(like)[which][..., place]
+        return rows.reshape(*rows.shape, *[1] * (like.ndim - 1))
+
+    def _table_beside(self, like: Tensor) -> Tensor:
+        """The rows on the device and in the dtype of `like`, made once. Every entry was formed in float64."""
+        kind = (like.device, like.dtype)
+        if kind not in self._copies:
+            self._copies[kind] = self._table.to(like.dtype).to(like.device)
+        return self._copies[kind]
 
 
-def _rows(values: Tensor, like: Tensor) -> Tensor:
-    """(…, B) float64 → (…, B, 1, …, 1) beside `like`. The cast comes last: casting the tables first cost 4e-4."""
-    return values.to(like.dtype).to(like.device).reshape(*values.shape, *[1] * (like.ndim - 1))
+def _whole(t: int) -> int:
+    try:
+        return index(t)
+    except TypeError:
+        raise ValueError(f"t: expected a whole number, or a tensor of them, got {t!r}") from None
 
 
 def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:

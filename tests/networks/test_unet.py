@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -137,15 +138,15 @@ def test_every_parameter_gets_a_gradient(options):
 def test_on_the_way_up_each_level_is_given_what_it_saw_on_the_way_down():
     net, down, up = perturbed(UNet(1, 8, mults=(1, 1, 1))), {}, {}
     for level in range(3):
-        net.down[level].register_forward_hook(lambda _, __, out, k=level: down.update({k: out}))
-        net.up[level].register_forward_pre_hook(lambda _, given, k=level: up.update({k: given[0]}))
+        net.down_blocks[level].register_forward_hook(lambda _, __, out, k=level: down.update({k: out}))
+        net.up_blocks[level].register_forward_pre_hook(lambda _, given, k=level: up.update({k: given[0]}))
     net(randn(1, 1, 8, 8), torch.tensor([3]))
     assert all(torch.equal(up[k][:, 8:], down[k]) for k in range(3))
 
 
 def test_each_level_halves_height_and_width():
     net, sizes = UNet(1, 8, mults=(1, 1, 1), patch=2), []
-    for block in net.down:
+    for block in net.down_blocks:
         block.register_forward_hook(lambda _, __, out: sizes.append(out.shape[-1]))
     net(randn(1, 1, 16, 16), torch.tensor([3]))
     assert sizes == [8, 4, 2]
@@ -165,8 +166,8 @@ def test_a_new_block_adds_a_constant_to_its_input():
 def told(scale, shift):
     """A block told this scale and shift whatever the embedding; an input of wide values, and another."""
     block = perturbed(Block(8, 16, 4))
-    torch.nn.init.zeros_(block.told.weight)
-    block.told.bias.data = torch.cat([torch.full((16,), scale), torch.full((16,), shift)])
+    torch.nn.init.zeros_(block.scale_shift.weight)
+    block.scale_shift.bias.data = torch.cat([torch.full((16,), scale), torch.full((16,), shift)])
     return block, randn(2, 8, 4, 4), randn(2, 4)
 
 
@@ -176,13 +177,13 @@ def test_a_block_normalises_convolves_and_adds_the_short_cut():
     h = F.conv2d(F.silu(h), block.conv1.weight, block.conv1.bias, padding=1)
     h = F.group_norm(h, 8, block.norm2.weight, block.norm2.bias)
     h = F.conv2d(F.silu(h), block.conv2.weight, block.conv2.bias, padding=1)
-    assert_close(block(x, e), F.conv2d(x, block.short.weight, block.short.bias) + h)
+    assert_close(block(x, e), F.conv2d(x, block.shortcut.weight, block.shortcut.bias) + h)
 
 
 def test_a_scale_of_minus_one_erases_the_features_and_leaves_the_shift():
     block, x, e = told(-1.0, 0.7)
     left = F.conv2d(F.silu(torch.full((2, 16, 4, 4), 0.7)), block.conv2.weight, block.conv2.bias, padding=1)
-    assert_close(block(x, e), block.short(x) + left)
+    assert_close(block(x, e), block.shortcut(x) + left)
 
 
 def test_attention_agrees_with_a_loop_over_heads_and_places():
@@ -248,3 +249,56 @@ def test_an_untrained_network_predicts_zero():
     for net in (UNet(1, 8), UNet(3, 8, patch=2, classes=2, attention=True)):
         x = torch.randn(2, net.config["channels_in"], 8, 8)
         assert torch.equal(net(x, torch.tensor([1, 7])), torch.zeros_like(x))
+
+
+# Names
+
+
+EARLIER = {
+    "stem.weight": "stem.weight",
+    "down.1.conv1.weight": "down_blocks.1.conv1.weight",
+    "up.0.told.bias": "up_blocks.0.scale_shift.bias",
+    "up.12.short.weight": "up_blocks.12.shortcut.weight",
+    "middle.told.weight": "middle.scale_shift.weight",
+    "shrink.0.weight": "downsample.1.weight",
+    "enlarge.1.bias": "upsample.2.1.bias",
+    "norm.weight": "norm.weight",
+}
+
+
+@pytest.mark.parametrize("key", EARLIER)
+def test_an_earlier_name_of_a_weight_is_known(key):
+    assert unet.current_name(key) == EARLIER[key]
+
+
+def test_todays_names_stay():
+    keys = UNet(1, 8, mults=(1, 2, 4), classes=2, attention=True).state_dict()
+    assert [unet.current_name(key) for key in keys] == list(keys)
+
+
+@pytest.mark.parametrize("prefix", ["", "inner."])
+def test_weights_under_their_earlier_names_are_loaded(prefix):
+    def earlier(key: str) -> str:
+        for old, new in (
+            (r"^down_blocks\.", "down."),
+            (r"^up_blocks\.", "up."),
+            (r"\.scale_shift\.", ".told."),
+            (r"\.shortcut\.", ".short."),
+            (r"^downsample\.(\d+)", lambda found: f"shrink.{int(found[1]) - 1}"),
+            (r"^upsample\.(\d+)\.1", lambda found: f"enlarge.{int(found[1]) - 1}"),
+        ):
+            key = re.sub(old, new, key)
+        return key
+
+    trained = perturbed(UNet(1, 8, mults=(1, 2, 4), classes=2, attention=True))
+    saved = {prefix + earlier(key): value for key, value in trained.state_dict().items()}
+    assert len(set(saved) - {prefix + key for key in trained.state_dict()}) > 40
+    fresh = UNet(1, 8, mults=(1, 2, 4), classes=2, attention=True)
+    loader = torch.nn.ModuleDict({"inner": fresh}) if prefix else fresh
+    loader.load_state_dict(saved)
+    assert all(torch.equal(a, b) for a, b in zip(trained.parameters(), fresh.parameters(), strict=True))
+
+
+def test_a_name_that_never_was_is_refused():
+    with pytest.raises(RuntimeError, match=r"nonsense\.weight"):
+        UNet(1, 8).load_state_dict(UNet(1, 8).state_dict() | {"nonsense.weight": torch.zeros(1)})

@@ -1,3 +1,4 @@
+import weakref
 from itertools import pairwise
 from math import sqrt
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from torch.testing import assert_close
 from diffusion_lesson.process import exact
 from diffusion_lesson.process.prediction import x0_from_eps
 from diffusion_lesson.process.reverse import p_step
-from diffusion_lesson.process.samplers import ddim, ddpm, dpm_solver
+from diffusion_lesson.process.samplers import ddim, ddpm, dpm_solver, last
 from diffusion_lesson.process.schedule import cosine, linear
 
 F64 = torch.float64
@@ -25,11 +26,6 @@ SAMPLERS = {
     "ddim eta 1": lambda *given, **noise: ddim(*given, steps=20, eta=1.0, **noise),
 }
 ALL = SAMPLERS | {"dpm_solver": lambda *given: dpm_solver(*given, steps=20)}
-
-
-def last(iterator):
-    *_, x = iterator
-    return x
 
 
 @pytest.fixture
@@ -336,3 +332,27 @@ class TestGradients:
     def test_between_two_steps_the_caller_may_train(self, sampler, draw):
         for _ in sampler(linear(20), draw(2, 2), lambda x, t: x):
             assert torch.is_grad_enabled()
+
+
+class TestLast:
+    def test_it_is_the_end_of_the_walk(self, draw):
+        walk = list(ddim(linear(20), draw(2, 2), lambda x, t: x, steps=5))
+        assert torch.equal(last(iter(walk)), walk[-1])
+
+    def test_the_pictures_on_the_way_are_let_go(self, draw):
+        seen, alive = [], []
+
+        def watched():
+            for x in ddpm(linear(50), draw(2, 2), lambda x, t: x):
+                seen.append(weakref.ref(x))
+                alive.append(sum(ref() is not None for ref in seen))
+                yield x
+
+        last(watched())
+        assert max(alive) <= 3
+
+    def test_a_walk_that_was_taken_already_is_refused(self, draw):
+        walk = ddpm(linear(5), draw(2, 2), lambda x, t: x)
+        last(walk)
+        with pytest.raises(ValueError, match=r"^walk: expected at least one step"):
+            last(walk)
