@@ -6,6 +6,7 @@
 # PYTHON=python3.12 chooses the interpreter that .venv is made of (3.11 or newer; make clean first to change it).
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes PyTorch's own CPU build (README: "Without a GPU").
 # LAB_FLAGS="--no-browser --ip=0.0.0.0" goes to JupyterLab (README: "On a server").
+# LANES="sse4.1 nudged" plays these of the processors that `make portable` knows; all where none is named.
 # CHROMIUM=/path/to/chrome names the browser that `make browser` drives, where it is in no usual place.
 
 PYTHON ?= python3
@@ -29,7 +30,7 @@ export HOME := $(CURDIR)/.venv/home
 $(shell mkdir -p .venv/home)
 endif
 
-.PHONY: lab test quick lint unit strict browser timing notebooks figures bench clean
+.PHONY: lab test quick lint unit strict portable browser timing notebooks figures bench clean
 
 lab: .venv/lab
 	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_FLAGS) notebooks/00_start_here.ipynb
@@ -41,7 +42,7 @@ quick: .venv/dev lint
 
 lint: .venv/dev
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check diffusion_lesson tests bench
+	$(BIN)/ruff format --check diffusion_lesson tests bench tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -51,6 +52,9 @@ unit: .venv/dev
 strict: .venv/dev
 	$(BIN)/python tests/notebook_tool.py --check notebooks/*.ipynb
 	QUIET=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -c tests/nbval.ini --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-current-env --nbval-cell-timeout 300 notebooks/
+
+portable: .venv/dev
+	$(BIN)/python tools/portable.py $(LANES)
 
 browser: .venv/dev
 	$(BIN)/pytest tests/browser

@@ -18,6 +18,7 @@ and convolutions, each variable set before the import, after it, and after a fir
 
 import argparse
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -57,6 +58,11 @@ def without(level: str) -> str:
     return " ".join(name for name in __cpu_dispatch__ if name.startswith(newest) and name not in older)
 
 
+def no_x86() -> str | None:
+    """Why SSE4.1 can't be played here."""
+    return None if platform.machine().lower() in ("x86_64", "amd64") else f"this is no x86: {platform.machine()}"
+
+
 def no_avx2() -> str | None:
     """Why AVX2 can't be played here."""
     return None if own() in ("AVX2", "AVX512") else f"this processor has no AVX2: PyTorch calls it {own()}"
@@ -85,7 +91,7 @@ def lanes() -> dict[str, Lane]:
     avx2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
     avx2 |= {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": without("AVX2")}
     known = [
-        Lane("sse4.1", sse),
+        Lane("sse4.1", sse, why_not=no_x86),
         Lane("avx2", avx2, why_not=no_avx2),
         Lane("avx512", {"ATEN_CPU_CAPABILITY": "avx512"}, why_not=no_avx512),
         Lane("own"),

@@ -1,8 +1,8 @@
 """Every number that a network begins with is turned by about 1e-7 of itself: all other processors at once.
 
 Python imports this module by its name, wherever this folder is on PYTHONPATH. It waits for torch.nn.init and wraps
-its functions, so the package knows nothing of it. How a tensor is turned follows from its own numbers: networks made
-from one seed stay alike, and no random number is drawn from anyone's generator. NUDGE_SEED turns them otherwise.
+its functions, so the package knows nothing of it. How a tensor is turned follows from its own numbers: networks
+that begin alike stay alike, and nobody's generator is asked. NUDGE_SEED turns them otherwise.
 """
 
 import functools
