@@ -106,6 +106,8 @@ def surroundings(lane: Lane) -> dict[str, str]:
     ours = {name for known in lanes().values() for name in known.forced} - {"PYTHONPATH"}
     variables = {name: value for name, value in os.environ.items() if name not in ours}
     variables |= {"QUIET": "1", "OMP_NUM_THREADS": "1"} | lane.forced
+    # torch.compile keeps what it compiled, and does not ask again for which processor.
+    variables["TORCHINDUCTOR_CACHE_DIR"] = str(LOGS / f"{lane.name}, compiled")
     folders = [str(ROOT / path) for path in lane.forced.get("PYTHONPATH", "").split(os.pathsep) if path]
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, [*folders, str(ROOT), os.environ.get("PYTHONPATH")]))
     return variables
