@@ -1,5 +1,6 @@
 """The lanes that play other processors: what they force is in force, and a red lane is told."""
 
+import os
 import subprocess
 import sys
 
@@ -52,9 +53,12 @@ def test_what_a_lane_forces_is_in_force():
 def test_what_a_shell_has_set_does_not_reach_a_lane_that_forces_nothing(monkeypatch):
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([LANES["nudged"].forced["PYTHONPATH"], "mine"]))
     variables = portable.surroundings(LANES["own"])
     assert "ATEN_CPU_CAPABILITY" not in variables
     assert variables["OMP_NUM_THREADS"] == "1"
+    assert "nudge" not in variables["PYTHONPATH"]
+    assert variables["PYTHONPATH"].endswith(f"{os.pathsep}mine")
 
 
 def test_a_lane_that_this_processor_cannot_play_says_why(monkeypatch, capsys):

@@ -30,8 +30,9 @@ from pathlib import Path
 
 import torch
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 LOGS = ROOT / ".portable"
+NUDGE = ROOT / "tools" / "nudge"
 NBVAL = [
     *("-c", "tests/nbval.ini", "--nbval", "--nbval-sanitize-with", "tests/sanitize.cfg"),
     *("--nbval-current-env", "--nbval-cell-timeout", "900"),
@@ -96,7 +97,7 @@ def lanes() -> dict[str, Lane]:
         Lane("avx512", {"ATEN_CPU_CAPABILITY": "avx512"}, why_not=no_avx512),
         Lane("own"),
         Lane("threads", {"OMP_NUM_THREADS": "2"}),
-        Lane("nudged", {"PYTHONPATH": "tools/nudge", "NUDGE": "1e-7"}),
+        Lane("nudged", {"PYTHONPATH": str(NUDGE), "NUDGE": "1e-7"}),
     ]
     return {lane.name: lane for lane in known}
 
@@ -108,8 +109,9 @@ def surroundings(lane: Lane) -> dict[str, str]:
     variables |= {"QUIET": "1", "OMP_NUM_THREADS": "1"} | lane.forced
     # torch.compile keeps what it compiled, and does not ask again for which processor.
     variables["TORCHINDUCTOR_CACHE_DIR"] = str(LOGS / f"{lane.name}, compiled")
-    folders = [str(ROOT / path) for path in lane.forced.get("PYTHONPATH", "").split(os.pathsep) if path]
-    variables["PYTHONPATH"] = os.pathsep.join(filter(None, [*folders, str(ROOT), os.environ.get("PYTHONPATH")]))
+    inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    others = [path for path in inherited if Path(path).resolve() != NUDGE]
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, [lane.forced.get("PYTHONPATH"), str(ROOT), *others]))
     return variables
 
 
