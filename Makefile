@@ -19,9 +19,9 @@ BIN := .venv/bin
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # What the commands say does not depend on the shell they are typed in: files are UTF-8 in every locale, and no
-# variable of another project changes what a warning or an assert does.
+# variable of another project changes what a warning or an assert does, or where pip installs.
 export PYTHONUTF8 := 1
-unexport PYTHONWARNINGS PYTHONOPTIMIZE PYTHONHOME MPLBACKEND
+unexport PYTHONWARNINGS PYTHONOPTIMIZE PYTHONHOME MPLBACKEND PIP_USER PIP_TARGET PIP_PREFIX
 
 # Without a home that can be written to (a container, a service), what Jupyter, matplotlib and Chromium keep
 # there goes into .venv.
