@@ -90,3 +90,9 @@ def test_the_floors_in_the_readme_are_those_of_the_cards_and_the_bench():
         f"{in_turn:.2f}",
         f"{without:.2f}",
     ]
+
+
+def test_the_page_of_make_it_yours_is_that_of_its_results(monkeypatch):
+    monkeypatch.syspath_prepend(BENCH)
+    results = json.loads((BENCH / "make_it_yours.json").read_text("utf-8"))
+    assert script("make_it_yours").report(results) == (BENCH / "make_it_yours.md").read_text("utf-8")
