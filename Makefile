@@ -1,12 +1,12 @@
 # make lab     opens the course in JupyterLab          make test       everything CI checks
-# make quick   lint and unit tests, for the edit loop  make portable   the checks on other processors and versions
+# make quick   lint and unit tests, for the edit loop  make portable   plays other processors and versions
 # make notebooks  re-runs and normalises the lessons   make figures    redraws the figures
 # make bench   trains ours and others' networks side by side; hours   make clean  forgets the environment
 #
 # PYTHON=python3.12 chooses the interpreter that .venv is made of (3.11 or newer; make clean first to change it).
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes PyTorch's own CPU build (README: "Without a GPU").
 # LAB_FLAGS="--no-browser --ip=0.0.0.0" goes to JupyterLab (README: "On a server").
-# LANES="sse4.1 nudged" plays these of the processors that `make portable` knows; all where none is named.
+# LANES="sse4.1 oldest" plays these of the processors and versions that `make portable` knows; all where none is named.
 # CHROMIUM=/path/to/chrome names the browser that `make browser` drives, where it is in no usual place.
 
 PYTHON ?= python3
@@ -19,9 +19,9 @@ BIN := .venv/bin
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # What the commands say does not depend on the shell they are typed in: files are UTF-8 in every locale, and no
-# variable of another project changes what a warning or an assert does.
+# variable of another project changes what a warning or an assert does, or where pip installs.
 export PYTHONUTF8 := 1
-unexport PYTHONWARNINGS PYTHONOPTIMIZE PYTHONHOME MPLBACKEND
+unexport PYTHONWARNINGS PYTHONOPTIMIZE PYTHONHOME MPLBACKEND PIP_USER PIP_TARGET PIP_PREFIX
 
 # Without a home that can be written to (a container, a service), what Jupyter, matplotlib and Chromium keep
 # there goes into .venv.
@@ -54,7 +54,7 @@ strict: .venv/dev
 	QUIET=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -c tests/nbval.ini --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-current-env --nbval-cell-timeout 300 notebooks/
 
 portable: .venv/dev
-	$(BIN)/python tools/portable.py $(LANES)
+	$(BIN)/python -m tools.portable $(LANES)
 
 browser: .venv/dev
 	$(BIN)/pytest tests/browser

@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
-from table import NAMES, rows
+from table import NAMES, floors, rows
 
 from diffusion_lesson.page.plots import ROLES
 
@@ -46,9 +46,9 @@ def curves(results: dict[str, Any], folder: Path) -> None:
             xs, ys = [p["seconds"] for p in points], [p["distance"] for p in points]
             axes.plot(xs, ys, label=NAMES[name].replace("`", "") if seed == 0 else None, **look)
             last.setdefault(name, end)
-    floor = results.get("floors", {}).get("200")
-    if floor:
-        axes.axhline(floor, label="real pictures", linewidth=1.4, **ROLES["data"])
+    for (_, words, found), dashes in zip(floors(results), ("-", ":"), strict=False):
+        name = words.replace("floor: real training pictures", "real")
+        axes.axhline(found["200"]["mean"], label=name, linewidth=1.4, **ROLES["data"] | {"linestyle": dashes})
     axes.set(xscale="log", yscale="log", xlabel="CPU-seconds of training, one thread", xlim=(10, 400))
     axes.set_xticks([10, 30, 100, 300], ["10", "30", "100", "300"])
     axes.minorticks_off()

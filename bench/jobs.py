@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import costs
+import floors
 import numpy as np
 import scores
 import torch
@@ -15,7 +16,7 @@ from peers import Course, DenoisingDiffusionPytorch
 from PIL import Image
 from torch import Tensor
 
-from diffusion_lesson.learning import data
+from diffusion_lesson.learning import data, metrics, weights
 
 HERE = Path(__file__).parent
 COUNTS = (200, 500, 5000)  # pictures that distances are taken on
@@ -75,7 +76,7 @@ def perform(job: str, results: dict[str, Any], *, quick: bool, runs: Path) -> An
     torch.set_num_threads(2 if job == "two-threads" else 1)
     kind, *rest = job.split("/")
     if kind == "floors":
-        return scores.floors(_train()[0], (200,) if quick else COUNTS)
+        return _floors((200,) if quick else COUNTS)
     if kind == "scaling":
         return costs.scaling(quick=quick)
     if kind == "two-threads":
@@ -161,6 +162,13 @@ def _curve(contender: Contender, trained: dict[str, Any], plan: Plan, seed: int)
             {"seconds": kept["seconds"], "steps": kept["steps"], "distance": drawn["distance"][str(count)]}
         )
     return points
+
+
+def _floors(counts: tuple[int, ...]) -> dict[str, Any]:
+    """What real training pictures score against the test pictures, drawn as rows without and with labels are."""
+    x, labels = _train()
+    rows = metrics.features(weights.load("classifier-mnist")[0], x)
+    return floors.floors(rows, labels, metrics.reference("mnist"), counts)
 
 
 def _pictures(split: str) -> tuple[Tensor, Tensor]:

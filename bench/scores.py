@@ -25,18 +25,6 @@ def distances(x: Tensor, counts: tuple[int, ...]) -> dict[str, float]:
     }
 
 
-def floors(x: Tensor, counts: tuple[int, ...]) -> dict[str, float]:
-    """What real training pictures score, for each n: the mean over as many disjoint draws as 5,000 allow."""
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[: max(counts)]
-    classifier, reference = weights.load("classifier-mnist")[0], metrics.reference("mnist")
-    rows = metrics.features(classifier, x[order])
-    out = {}
-    for n in counts:
-        each = [metrics.moments_distance(reference, metrics.moments(part)) for part in rows.split(n)]
-        out[str(n)] = sum(each) / len(each)
-    return out
-
-
 def bits(contender: Contender, x: Tensor, labels: Tensor, *, steps: int | None) -> dict[str, float | int]:
     """The bound in bits for each of the 784 pixels: L_T, ΣL_{t−1}, L_0, their sum, and its standard error.
 

@@ -54,15 +54,26 @@ def spread(values: list[float]) -> str:
     return f"{middle} ({number(min(values))}–{number(max(values))})" if len(values) > 1 else middle
 
 
+def floors(results: Results) -> list[tuple[str, str, dict[str, Any]]]:
+    """(whether rows with labels compare with it, its name in a table, its numbers by n) of each floor."""
+    found = results.get("floors", {})
+    asked = {"classes in turn": "yes", "at random": "no"}
+    return [
+        (asked[kind], f"floor: real training pictures, {kind}", found[kind]) for kind in asked if kind in found
+    ]
+
+
 def quality(results: Results) -> list[str]:
     """One line for each contender: distances and bits."""
     out = [
         "| | labels | seeds | CPU-s | steps | FD, n = 200 | FD, n = 500 | bits/dim |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    floor = results.get("floors", {})
-    at = [number(floor[n]) if n in floor else "" for n in ("200", "500")]
-    out.append(f"| real training pictures (the floor) | | | | | {' | '.join(at)} | |")
+    for labels, words, found in floors(results):
+        at = [
+            f"{number(found[n]['mean'])} ± {number(found[n]['deviation'])}" for n in ("200", "500") if n in found
+        ]
+        out.append(f"| {words} | {labels} | | | | {' | '.join(at)} | |")
     for name, told in NAMES.items():
         found = rows(results, name)
         if not found:
@@ -81,9 +92,10 @@ def quality(results: Results) -> list[str]:
 
 def best(results: Results) -> list[str]:
     """Our rows once more, by the sampler that a reader would choose."""
-    floor = results.get("floors", {}).get("5000")
     out = ["| | sampler | seeds | FD, n = 5000 |", "|---|---|---|---|"]
-    out += [f"| real training pictures (the floor) | | | {number(floor)} |"] if floor else []
+    for _, words, found in floors(results):
+        if "5000" in found:
+            out.append(f"| {words} | | | {number(found['5000']['mean'])} ± {number(found['5000']['deviation'])} |")
     for name, told in NAMES.items():
         found = many(results, name)
         if found:

@@ -1,6 +1,7 @@
 """From the shell: `python -m diffusion_lesson train` learns from pictures, `… sample` draws new ones."""
 
 import argparse
+import io
 import sys
 from collections import deque
 from collections.abc import Iterable
@@ -187,4 +188,7 @@ def _device(text: str) -> str:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a shell without UTF-8 reads ? for β, and no traceback
     sys.exit(main())

@@ -1,6 +1,7 @@
 """The shell command: train, go on, draw; and one line where something is wrong."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -268,9 +269,14 @@ def test_a_wrong_command_says_how_it_is_used_and_ends_with_status_2(command, cap
     assert "usage: python -m diffusion_lesson" in capsys.readouterr().err
 
 
-def test_it_runs_as_a_module_and_its_help_names_both_commands():
+@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0"}], ids=["this", "ASCII"])
+def test_it_runs_as_a_module_in_any_locale_and_its_help_names_both_commands(locale):
     done = subprocess.run(
-        [sys.executable, "-m", "diffusion_lesson", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "diffusion_lesson", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | locale,
     )
     assert "train" in done.stdout
     assert "sample" in done.stdout

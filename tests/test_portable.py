@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -46,7 +47,8 @@ def test_nudged_turns_every_first_weight_by_about_1e_7_and_no_random_number():
 
 @pytest.mark.skipif(portable.no_x86() is not None, reason="SSE4.1 is of x86")
 def test_what_a_lane_forces_is_in_force():
-    assert portable.in_force(LANES["sse4.1"]) == "PyTorch DEFAULT, 1 thread, oneDNN Intel SSE4.1"
+    played = portable.in_force(LANES["sse4.1"])
+    assert played.startswith("PyTorch DEFAULT, 1 thread, oneDNN Intel SSE4.1, Python 3.")
     assert "2 threads" in portable.in_force(LANES["threads"])
 
 
@@ -65,8 +67,8 @@ def test_a_lane_that_this_processor_cannot_play_says_why(monkeypatch, capsys):
     monkeypatch.setattr(portable, "own", lambda: "DEFAULT")
     assert portable.main(["avx2", "avx512", "--notebooks", "--unit"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "avx2     skipped: this processor has no AVX2: PyTorch calls it DEFAULT",
-        "avx512   skipped: this processor has no AVX-512",
+        "avx2       skipped: this processor has no AVX2: PyTorch calls it DEFAULT",
+        "avx512     skipped: this processor has no AVX-512",
         "0 of 0 parts green",
     ]
 
@@ -86,4 +88,14 @@ def test_a_red_lane_is_told_and_is_the_exit_status(monkeypatch, capsys, tmp_path
 def test_an_unknown_lane_is_refused(capsys):
     with pytest.raises(SystemExit):
         portable.main(["avx3"])
-    assert "lane: expected some of sse4.1, avx2, avx512, own, threads, nudged, got avx3" in capsys.readouterr().err
+    assert f"lane: expected some of {', '.join(LANES)}, processors, versions, got avx3" in capsys.readouterr().err
+
+
+def test_the_groups_are_all_lanes(monkeypatch, capsys):
+    monkeypatch.setattr(
+        portable, "lanes", lambda: {k: replace(lane, why_not=lambda: "no") for k, lane in LANES.items()}
+    )
+    for groups in (["processors", "versions", "oldest"], []):
+        assert portable.main(groups) == 0
+        told = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+        assert told == [*LANES, "0"]

@@ -1,8 +1,9 @@
-"""The lessons' outputs and the unit tests, on other processors: each lane plays one on the machine at hand.
+"""The lessons' outputs and the unit tests, on other processors and versions: each lane plays one at hand.
 
-    python tools/portable.py                          # all lanes
-    python tools/portable.py sse4.1 nudged            # some
-    python tools/portable.py avx2 --notebooks 02 12 --unit tests/process
+    python -m tools.portable                          # all lanes
+    python -m tools.portable processors               # no other versions, which are downloaded
+    python -m tools.portable sse4.1 oldest            # some
+    python -m tools.portable avx2 --notebooks 02 12 --unit tests/process
 
 Each line of the table says what was forced and what was then in force: PyTorch's own code, oneDNN's for
 convolutions, threads. Whole logs are in .portable/. The exit status is 1 where a lane fails.
@@ -26,9 +27,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
+
+from tools import environments
 
 ROOT = Path(__file__).resolve().parents[1]
 LOGS = ROOT / ".portable"
@@ -39,7 +43,9 @@ NBVAL = [
 ]
 PARTS = ("notebooks", "unit tests")
 PLAYED = """
-import torch
+import sys, matplotlib, numpy, torch
+print("versions: Python", *sys.version.split()[:1], "torch", torch.__version__, "numpy", numpy.__version__,
+      "matplotlib", matplotlib.__version__)
 print(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
 torch.nn.functional.conv2d(torch.randn(8, 16, 28, 28), torch.randn(32, 16, 3, 3))
 """
@@ -76,16 +82,20 @@ def no_avx512() -> str | None:
 
 @dataclass(frozen=True)
 class Lane:
-    """What is set for its processes; the interpreter that runs them; and why it can't be played, if so."""
+    """What is set for its processes; the interpreter that runs them; and why it can't be played, if so.
+
+    What a lane needs is made when `why_not` is asked. `unit` are options of its unit tests for pytest.
+    """
 
     name: str
     forced: dict[str, str] = field(default_factory=dict)
     python: str = sys.executable
     why_not: Callable[[], str | None] = lambda: None
+    unit: tuple[str, ...] = ()
 
 
 def lanes() -> dict[str, Lane]:
-    """All lanes by name. One more of other versions is one more Lane here, with a `python` of its own."""
+    """All lanes by name: other processors first, then other versions."""
     plain = "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F"
     sse = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
     sse |= {"OPENBLAS_CORETYPE": "Nehalem", "GLIBC_TUNABLES": plain, "NPY_DISABLE_CPU_FEATURES": without("SSE4.1")}
@@ -99,6 +109,9 @@ def lanes() -> dict[str, Lane]:
         Lane("threads", {"OMP_NUM_THREADS": "2"}),
         Lane("nudged", {"PYTHONPATH": str(NUDGE), "NUDGE": "1e-7"}),
     ]
+    for other in environments.environments():
+        ready = partial(environments.make, other)
+        known.append(Lane(other.name, python=str(other.python), why_not=ready, unit=other.options))
     return {lane.name: lane for lane in known}
 
 
@@ -122,7 +135,9 @@ def in_force(lane: Lane) -> str:
     said = re.search(r"^(\S+) (\d+)$", done.stdout, re.MULTILINE)
     convolutions = re.search(r",isa:(.*)$", done.stdout, re.MULTILINE)
     words = f"PyTorch {said[1]}, {said[2]} thread{'s' if said[2] != '1' else ''}" if said else "PyTorch: unknown"
-    return words + (f", oneDNN {convolutions[1].split(' with ')[0]}" if convolutions else "")
+    versions = re.search(r"^versions: (.*)$", done.stdout, re.MULTILINE)
+    words += f", oneDNN {convolutions[1].split(' with ')[0]}" if convolutions else ""
+    return words + (f", {versions[1]}" if versions else "")
 
 
 @dataclass(frozen=True)
@@ -140,7 +155,7 @@ def run(lane: Lane, part: str, what: list[str]) -> Verdict:
     """The notebooks or the unit tests of a lane."""
     begun = time.monotonic()
     command = [lane.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"]
-    command += [*NBVAL, *what] if part == "notebooks" else ["--ignore=tests/browser", *what]
+    command += [*NBVAL, *what] if part == "notebooks" else ["--ignore=tests/browser", *lane.unit, *what]
     done = subprocess.run(command, cwd=ROOT, env=surroundings(lane), capture_output=True, text=True)
     LOGS.mkdir(exist_ok=True)
     log = LOGS / f"{lane.name}, {part}.log"
@@ -155,32 +170,36 @@ def run(lane: Lane, part: str, what: list[str]) -> Verdict:
 def report(verdict: Verdict) -> str:
     """Its line of the table."""
     word = "green" if verdict.good else "RED"
-    return f"{verdict.lane.name:8s} {verdict.part:10s} {word:5s} {verdict.minutes:6.1f} min  {verdict.words}"
+    return f"{verdict.lane.name:10s} {verdict.part:10s} {word:5s} {verdict.minutes:6.1f} min  {verdict.words}"
 
 
 def main(arguments: list[str]) -> int:
     """1 where a lane fails, else 0."""
     known = lanes()
+    versions = [environment.name for environment in environments.environments()]
+    groups = {"processors": [name for name in known if name not in versions], "versions": versions}
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("lanes", nargs="*", metavar="lane", help=f"some of {', '.join(known)}; all unless told")
+    parser.add_argument(
+        "lanes", nargs="*", metavar="lane", help=f"some of {', '.join([*known, *groups])}; all unless told"
+    )
     parser.add_argument("--notebooks", nargs="*", metavar="NN", help="only these lessons, or none")
     parser.add_argument("--unit", nargs="*", metavar="path", help="only these unit tests, or none")
     parser.add_argument("--at-once", type=int, default=min(2, os.cpu_count() or 1), help="parts that run together")
     given = parser.parse_args(arguments)
-    if unknown := set(given.lanes) - set(known):
-        parser.error(f"lane: expected some of {', '.join(known)}, got {', '.join(sorted(unknown))}")
+    if unknown := set(given.lanes) - set(known) - set(groups):
+        parser.error(f"lane: expected some of {', '.join([*known, *groups])}, got {', '.join(sorted(unknown))}")
     every = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("notebooks/*.ipynb"))
     wanted = (
         every if given.notebooks is None else [path for path in every if Path(path).name[:2] in given.notebooks]
     )
     what = {"notebooks": wanted, "unit tests": ["tests"] if given.unit is None else given.unit}
     work = []
-    for name in given.lanes or known:
+    for name in dict.fromkeys(one for asked in given.lanes or known for one in groups.get(asked, [asked])):
         if words := known[name].why_not():
-            print(f"{name:8s} skipped: {words}")
+            print(f"{name:10s} skipped: {words}")
             continue
         forced = ", ".join(f"{key}={value}" for key, value in known[name].forced.items()) or "nothing"
-        print(f"{name:8s} {in_force(known[name])}; forced: {forced}", flush=True)
+        print(f"{name:10s} {in_force(known[name])}; forced: {forced}", flush=True)
         work += [(known[name], part, what[part]) for part in PARTS if what[part]]
     with ThreadPoolExecutor(max(1, given.at_once)) as pool:
         verdicts = []

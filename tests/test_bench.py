@@ -1,0 +1,98 @@
+"""bench/: its floors are drawn as their rows are, and its README says what its JSON says."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from diffusion_lesson.learning import metrics, weights
+
+ROOT = Path(__file__).parents[1]
+BENCH = ROOT / "bench"
+
+
+def script(name):
+    """A script of bench/, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", BENCH / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+floors, table = script("floors"), script("table")
+JOBS = json.loads((BENCH / "results.json").read_text("utf-8"))["jobs"]
+LABELS = torch.tensor([0] * 12 + [1] * 30 + [3] * 20)[
+    torch.randperm(62, generator=torch.Generator().manual_seed(1))
+]
+
+
+@pytest.mark.parametrize("kind", floors.KINDS)
+def test_draws_are_disjoint_and_as_many_as_there_are(kind):
+    found = floors.draws(LABELS, 10, kind)
+    assert [len(part) for part in found] == [10] * {"at random": 6, "classes in turn": 3}[kind]
+    assert len(torch.cat(found).unique()) == 10 * len(found)
+    assert len(floors.draws(LABELS, 10, kind, most=2)) == 2
+
+
+def test_classes_in_turn_are_as_many_of_each_as_a_row_with_labels_draws():
+    in_turn = LABELS.unique()[torch.arange(10) % 3]
+    for part in floors.draws(LABELS, 10, "classes in turn"):
+        assert torch.equal(LABELS[part].bincount(), in_turn.bincount())
+
+
+@pytest.mark.parametrize(("n", "kind"), [(40, "at random"), (30, "classes in turn")])
+def test_one_draw_alone_is_no_floor(n, kind):
+    with pytest.raises(ValueError, match=f"^labels: expected two sets of {n} or more, {kind}, got 62 pictures"):
+        floors.draws(LABELS, n, kind)
+
+
+def test_a_set_with_as_many_of_each_class_is_nearer_to_the_truth_than_one_left_to_chance():
+    g = torch.Generator().manual_seed(0)
+    labels = torch.arange(8000) % 10
+    rows = 0.1 * torch.randn(8000, 4, generator=g) + torch.randn(10, 4, generator=g)[labels]
+    real = metrics.moments(rows)
+    found = floors.floors(rows, labels, real, (50,))
+    assert 3 * found["classes in turn"]["50"]["mean"] < found["at random"]["50"]["mean"]
+
+
+def test_the_floor_of_a_set_against_another_as_large_is_found_within_it():
+    g = torch.Generator().manual_seed(0)
+    rows = torch.randn(20, 600, 5, generator=g)
+    expected = sum(metrics.frechet_distance(a, b) for a, b in zip(rows[::2], rows[1::2], strict=True)) / 10
+    assert floors.against_itself(rows[0]) == pytest.approx(expected, rel=0.15)
+
+
+def test_the_tables_of_the_readme_are_those_of_the_results(tmp_path):
+    text = (BENCH / "README.md").read_text("utf-8")
+    copy = tmp_path / "README.md"
+    copy.write_text(re.sub(r"\d", "0", text.partition(table.END)[0]) + table.END, "utf-8")
+    for name in table.PLOTS:
+        (tmp_path / name).touch()
+    table.write(JOBS, copy, [])
+    begin = text.index(table.BEGIN)
+    assert copy.read_text("utf-8")[begin:] == text[begin : text.index(table.END) + len(table.END)]
+
+
+def test_the_floors_in_the_readme_are_those_of_the_cards_and_the_bench():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    in_turn = JOBS["floors"]["classes in turn"]["5000"]["mean"]
+    digits = weights.card("digits").measured
+    (own,) = (value for words, value in digits.items() if words.startswith("floor"))
+    (without,) = (
+        value for words, value in weights.card("mnist-without-7").measured.items() if words.startswith("floor")
+    )
+    assert re.findall(r"floor[^|.;]*? (\d+\.\d+)", readme) == [
+        f"{own:.1f}",
+        f"{in_turn:.2f}",
+        f"{in_turn:.2f}",
+        f"{without:.2f}",
+    ]
+
+
+def test_the_page_of_make_it_yours_is_that_of_its_results(monkeypatch):
+    monkeypatch.syspath_prepend(BENCH)
+    results = json.loads((BENCH / "make_it_yours.json").read_text("utf-8"))
+    assert script("make_it_yours").report(results) == (BENCH / "make_it_yours.md").read_text("utf-8")
