@@ -13,6 +13,8 @@ from torch import Tensor
 
 from diffusion_lesson.shapes import Batch, Steps, readable
 
+MOST_STEPS = 100_000  # of a schedule that has a name; a card from elsewhere could ask for any number
+
 
 @dataclass(frozen=True)
 class Step:
@@ -194,6 +196,6 @@ def named(kind: str, **arguments: Any) -> Schedule:
 
 
 def _steps(T: int) -> int:
-    if T < 1:
-        raise ValueError(f"T: expected a number of steps ≥ 1, got {T}")
+    if not 1 <= T <= MOST_STEPS:
+        raise ValueError(f"T: expected a number of steps from 1 to {MOST_STEPS:,}, got {T}")
     return T
