@@ -1,12 +1,12 @@
 """Shapes as types: what the arrays of this course look like (checked by beartype under pytest only)."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 Batch = Float[Tensor, " B *dims"]  # B examples of any one shape
-Steps = Int[Tensor, " B"] | int  # one step t for each example, or one for all of them
-Labels = Int[Tensor, " B"]  # one class for each example
+Steps = Integer[Tensor, " B"] | int  # one step t for each example, or one for all of them
+Labels = Integer[Tensor, " B"]  # one class for each example
 PerExample = Float[Tensor, " B"]  # one number for each example
 Nats = PerExample  # the same, in nats
 Rows = Float[Tensor, " #B *#dims"]  # one number for each example as (B, 1, …, 1), or one for all, (1, 1, …, 1)

@@ -113,7 +113,7 @@ def photographs() -> ImageSet:
         # scikit-learn's README names danielbuechele here too, but its links lead to vultilion.
         "Dahlia, by vultilion (flickr.com/photos/vultilion/6056698931), CC BY 2.0",
     )
-    return ImageSet(images.contiguous(), torch.arange(2), names, levels=256)
+    return ImageSet(images.contiguous(), torch.arange(2, device="cpu"), names, levels=256)
 
 
 def mnist(split: str = "train") -> ImageSet:

@@ -63,11 +63,12 @@ class Denoiser:
                 raise ValueError(f"guidance_scale: {guidance_scale:g} needs labels to guide towards, got none")
         elif self.classes == 0:
             raise ValueError("labels: this network was trained without labels and takes none")
-        elif readable(labels) and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= self.classes:
-            raise ValueError(
-                f"labels: expected 0..{self.classes - 1}, or {self.classes} for none, "
-                f"got {int(labels.min())}..{int(labels.max())}"
-            )
+        elif readable(labels) and len(labels):
+            low, high = int(labels.long().min()), int(labels.long().max())  # long: some types know no least
+            if not 0 <= low <= high <= self.classes:
+                raise ValueError(
+                    f"labels: expected 0..{self.classes - 1}, or {self.classes} for none, got {low}..{high}"
+                )
 
 
 def draw(

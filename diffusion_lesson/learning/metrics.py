@@ -14,9 +14,9 @@ from diffusion_lesson.shapes import Batch
 
 @torch.no_grad()
 def features(classifier: Classifier, x: Batch, batch_size: int = 500) -> Float[Tensor, " N F"]:
-    """`classifier.features` of pictures x (N, C, H, W), in eval mode, a batch at a time."""
-    classifier.eval()
-    return torch.cat([classifier.features(part) for part in x.split(batch_size)])
+    """`classifier.features` of pictures x (N, C, H, W), in eval mode, a batch at a time, on its device."""
+    device = next(classifier.eval().parameters()).device
+    return torch.cat([classifier.features(part.to(device)) for part in x.split(batch_size)])
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,13 @@ class Moments:
 
 
 def moments(rows: Float[Tensor, " N F"]) -> Moments:
-    """Mean and covariance of features, in float64; the covariance divides by N − 1. ValueError for N < 2."""
+    """Mean and covariance of features, in float64 on the CPU, which every machine has.
+
+    The covariance divides by N − 1. ValueError for N < 2.
+    """
     if len(rows) < 2 or not rows.isfinite().all():
         raise ValueError(f"rows: expected 2 rows or more of finite numbers, got {tuple(rows.shape)}")
-    wide = rows.double()
+    wide = rows.detach().cpu().double()
     return Moments(wide.mean(0), torch.atleast_2d(torch.cov(wide.T)), len(rows))
 
 
@@ -43,12 +46,13 @@ def moments_distance(a: Moments, b: Moments) -> float:
     """
     if a.mean.shape != b.mean.shape:
         raise ValueError(f"b: expected {len(a.mean)} features, as a has, got {len(b.mean)}")
-    mean_gap = ((a.mean - b.mean) ** 2).sum()
+    (mean_a, cov_a), (mean_b, cov_b) = ([part.cpu().double() for part in (m.mean, m.cov)] for m in (a, b))
+    mean_gap = ((mean_a - mean_b) ** 2).sum()
     # tr (Σ_a Σ_b)^½ from the symmetric Σ_a^½ Σ_b Σ_a^½, which has the same eigenvalues.
-    values, vectors = torch.linalg.eigh(a.cov)
+    values, vectors = torch.linalg.eigh(cov_a)
     root_a = vectors * values.clamp_min(0).sqrt() @ vectors.T
-    root = torch.linalg.eigvalsh(root_a @ b.cov @ root_a).clamp_min(0).sqrt().sum()
-    return (mean_gap + a.cov.trace() + b.cov.trace() - 2 * root).clamp_min(0).item()  # rounding may say −1e-8
+    root = torch.linalg.eigvalsh(root_a @ cov_b @ root_a).clamp_min(0).sqrt().sum()
+    return (mean_gap + cov_a.trace() + cov_b.trace() - 2 * root).clamp_min(0).item()  # rounding may say −1e-8
 
 
 def frechet_distance(features_a: Float[Tensor, " N F"], features_b: Float[Tensor, " M F"]) -> float:
@@ -85,8 +89,8 @@ def reference(name: str) -> Moments:
 def nearest_neighbours(
     x: Float[Tensor, " N *dims"], images: Float[Tensor, " M *dims"]
 ) -> tuple[Float[Tensor, " N"], Int[Tensor, " N"]]:
-    """Each picture's nearest of `images`: root-mean-square distance a pixel (N,), and its index (N,)."""
+    """Each picture's nearest of `images`: root-mean-square distance a pixel (N,), and its index (N,), beside x."""
     # Not by ‖a‖² + ‖b‖² − 2 a·b, whose rounding would hide an exact copy.
     exact = "donot_use_mm_for_euclid_dist"
-    distance, index = torch.cdist(x.flatten(1), images.flatten(1), compute_mode=exact).min(1)
+    distance, index = torch.cdist(x.flatten(1), images.flatten(1).to(x.device), compute_mode=exact).min(1)
     return distance / x[0].numel() ** 0.5, index

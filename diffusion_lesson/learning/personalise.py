@@ -7,9 +7,10 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Int64, Integer, UInt8
 from torch import Tensor, nn
 
+from diffusion_lesson.learning.data import integers
 from diffusion_lesson.learning.training import LOSSES, Progress, average, rate, stop_unless_finite
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import samplers
@@ -47,7 +48,9 @@ def like_mnist(
     if not (ink.flatten(1).amax(1) > 0).all():
         raise ValueError("ink: expected some in each picture, got an empty one")
     low, high = cut
-    return torch.stack([_placed(picture.float(), low, high) for picture in ink])[:, None] * 2 - 1
+    # On the CPU: not every device has this smooth enlarging, and each drawing is measured and placed by itself.
+    placed = [_placed(picture.float(), low, high) for picture in ink.cpu()]
+    return (torch.stack(placed)[:, None] * 2 - 1).to(ink.device)
 
 
 def _placed(picture: Tensor, low: float, high: float) -> Tensor:
@@ -60,7 +63,7 @@ def _placed(picture: Tensor, low: float, high: float) -> Tensor:
     out = drawn.new_zeros(_SIDE, _SIDE)
     corner = []
     for dim, side in enumerate(size):
-        centre = (drawn.sum(1 - dim) * torch.arange(side)).sum() / drawn.sum()
+        centre = (drawn.sum(1 - dim) * torch.arange(side, device="cpu")).sum() / drawn.sum()
         corner.append(min(max(round((_SIDE - 1) / 2 - centre.item()), 0), _SIDE - side))
     out[corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]] = drawn
     return out
@@ -70,7 +73,7 @@ def draw(
     model: nn.Module,
     schedule: Schedule,
     noise: Batch,
-    labels: Int64[Tensor, " B"],
+    labels: Integer[Tensor, " B"],
     *,
     predicts: Predicts,
     weight: float = 1.0,
@@ -83,7 +86,7 @@ def draw(
 
     Weight 0 asks without the label, 1 with it and no more; each costs half of what any other weight costs.
     """
-    parts = []
+    parts, labels = [], integers(labels)
     for x, y in zip(noise.split(batch_size), labels.split(batch_size), strict=True):
         told = as_eps(schedule, model, predicts=predicts, labels=y)
         untold = as_eps(schedule, model, predicts=predicts)
@@ -96,7 +99,7 @@ def draw(
 
 
 def pile(
-    new: Float[Tensor, " K *dims"], label: int, old: Float[Tensor, " M *dims"], old_labels: Int64[Tensor, " M"]
+    new: Float[Tensor, " K *dims"], label: int, old: Float[Tensor, " M *dims"], old_labels: Integer[Tensor, " M"]
 ) -> tuple[Float[Tensor, " N *dims"], Int64[Tensor, " N"]]:
     """(pictures, labels) of which half are the new ones, over and over, and half the old: prior preservation.
 
@@ -104,8 +107,15 @@ def pile(
     """
     if not 1 <= len(new) <= len(old):
         raise ValueError(f"new: expected 1 to {len(old)} pictures (as many as there are old), got {len(new)}")
-    again = torch.arange(len(old)) % len(new)
-    return torch.cat([new[again], old]), torch.cat([torch.full_like(old_labels, label), old_labels])
+    again, old_labels = torch.arange(len(old), device=new.device) % len(new), _labels_of(old, old_labels)
+    pictures = torch.cat([new[again].to(old.device), old])
+    return pictures, torch.cat([torch.full_like(old_labels, label), old_labels])
+
+
+def _labels_of(old: Tensor, old_labels: Tensor) -> Tensor:
+    if old_labels.shape != old.shape[:1]:
+        raise ValueError(f"old_labels: expected one for each of {len(old)}, got {tuple(old_labels.shape)}")
+    return integers(old_labels, "old_labels")
 
 
 def rehearse(
@@ -114,7 +124,7 @@ def rehearse(
     new: Float[Tensor, " K *dims"],
     label: int,
     old: Float[Tensor, " M *dims"],
-    old_labels: Int64[Tensor, " M"],
+    old_labels: Integer[Tensor, " M"],
     *,
     predicts: Predicts,
     steps: int,
@@ -134,24 +144,29 @@ def rehearse(
     if batch_size < 2 or batch_size % 2:
         raise ValueError(f"batch_size: expected an even number, half new and half old, got {batch_size}")
     no_label: int = getattr(model, "classes", 0)
+    old_labels, device = _labels_of(old, old_labels), next(model.parameters()).device
     before = copy.deepcopy(model).eval().requires_grad_(False)
     averaged = copy.deepcopy(before)
     optimizer = torch.optim.AdamW(model.train().parameters(), lr=lr, fused=True)
-    g, half, begun = torch.Generator().manual_seed(seed), batch_size // 2, time.perf_counter()
+    # Random numbers are the CPU's, so that they are the same on every device.
+    g, half, begun = torch.Generator("cpu").manual_seed(seed), batch_size // 2, time.perf_counter()
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = rate(step, steps, lr)
-        i, j = (torch.randint(len(x), (half,), generator=g) for x in (new, old))
-        dropped = torch.rand(2, half, generator=g) < drop_labels
-        y_new, y_old = torch.stack([torch.full_like(j, label), old_labels[j]]).where(~dropped, no_label)
-        learned = LOSSES[predicts](schedule, partial(model, labels=y_new), new[i], g).mean()
-        t = schedule.draw_t(half, g)
-        xt = q_marginal(schedule, t, old[j]).sample(g)
+        i, j = (torch.randint(len(x), (half,), generator=g, device="cpu") for x in (new, old))
+        dropped = torch.rand(2, half, generator=g, device="cpu") < drop_labels
+        y_old = old_labels[j.to(old_labels.device)].cpu()
+        told = torch.stack([torch.full_like(j, label), y_old]).where(~dropped, no_label)
+        y_new, y_old = told.to(device)
+        x_new, x_old = (x[k.to(x.device)].to(device) for x, k in ((new, i), (old, j)))
+        learned = LOSSES[predicts](schedule, partial(model, labels=y_new), x_new, g).mean()
+        t = schedule.draw_t(half, g).to(device)
+        xt = q_marginal(schedule, t, x_old).sample(g)
         kept = (model(xt, t, y_old) - before(xt, t, y_old)).square().mean()
         loss = (learned + kept) / 2
         optimizer.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         stop_unless_finite(loss.item(), norm.item(), step, lr)
         optimizer.step()
         average(averaged, model, step, ema)

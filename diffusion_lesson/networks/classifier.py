@@ -59,15 +59,16 @@ def train_classifier(
     """Minimise the cross-entropy on (x, labels) with AdamW and a one-cycle rate; leaves it in eval mode."""
     if not 1 <= batch_size <= len(x):
         raise ValueError(f"batch_size: expected 1..{len(x)}, the number of pictures, got {batch_size}")
-    generator = torch.Generator().manual_seed(seed)
+    generator, device = torch.Generator().manual_seed(seed), next(classifier.parameters()).device
     steps = epochs * (len(x) // batch_size)
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=lr)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=steps + 1)
     classifier.train()
     for _ in range(epochs):
-        order = torch.randperm(len(x), generator=generator)
+        order = torch.randperm(len(x), generator=generator, device="cpu")
         for batch in order[: len(x) // batch_size * batch_size].split(batch_size):
-            loss = F.cross_entropy(classifier(x[batch]), labels[batch])
+            told = labels[batch.to(labels.device)].to(device).long()
+            loss = F.cross_entropy(classifier(x[batch.to(x.device)].to(device)), told)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

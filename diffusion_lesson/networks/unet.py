@@ -183,15 +183,17 @@ class UNet(nn.Module):
                 f"got {tuple(x.shape)}"
             )
         for name, numbers in (("t", t), ("labels", labels)):
-            if numbers is not None and numbers.shape != x.shape[:1]:
-                raise ValueError(f"{name}: expected one for each of {len(x)} pictures, got {tuple(numbers.shape)}")
+            if numbers is not None and (numbers.shape != x.shape[:1] or numbers.dtype.is_floating_point):
+                got = f"{tuple(numbers.shape)} of {str(numbers.dtype).removeprefix('torch.')}"
+                raise ValueError(f"{name}: expected one integer for each of {len(x)} pictures, got {got}")
         e = self.time(time_features(t.to(x.device), self.width).to(x.dtype))
         if self.label is None:
             if labels is not None:
                 raise ValueError("labels: this network was made with classes=0 and takes none")
             return F.silu(e)
         if labels is None:
-            labels = torch.full_like(t, self.classes)
-        elif readable(labels) and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= self.classes:
+            labels = t.new_full(t.shape, self.classes, dtype=torch.int64)  # which t's own type may not reach
+        labels = labels.long()
+        if readable(labels) and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= self.classes:
             raise ValueError(f"labels: expected 0..{self.classes}, got {int(labels.min())}..{int(labels.max())}")
         return F.silu(e + self.label(labels.to(x.device)))

@@ -86,7 +86,7 @@ def ledger(
     terms = [kl(*both(step)) for step in visited]
     return Ledger(
         prior=kl(q_marginal(schedule, last, x0), p_prior(x0)),
-        steps=torch.tensor(visited, dtype=torch.int64),
+        steps=torch.tensor(visited, dtype=torch.int64, device="cpu"),
         denoising=torch.stack(terms, 1) if terms else x0.new_zeros(len(x0), 0),
         reconstruction=reconstruction,
         strata=strata,

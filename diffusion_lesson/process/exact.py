@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_lesson.devices import noise, wide
 from diffusion_lesson.process.prediction import EpsModel
 from diffusion_lesson.process.schedule import Schedule
 from diffusion_lesson.shapes import Batch, Nats, Steps
@@ -35,8 +36,7 @@ class Mixture:
         """`count` draws of x_0, in the dtype and on the device of the means."""
         k = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         mean = self.means[k]
-        z = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
-        return mean + self.vars[k].sqrt().reshape(-1, *[1] * (mean.ndim - 1)) * z
+        return mean + self.vars[k].sqrt().reshape(-1, *[1] * (mean.ndim - 1)) * noise(mean, generator)
 
     def log_prob(self, x: Batch, schedule: Schedule | None = None, t: Steps | None = None) -> Nats:
         """ln q(x_t), (B,) nats; of x_0 itself where no schedule and t are given (then all s_k > 0)."""
@@ -45,9 +45,9 @@ class Mixture:
         if schedule is None or t is None:
             if not (self.vars > 0).all():
                 raise ValueError("vars: a finite data set has no density at t = 0, give schedule and t ≥ 1")
-            one = torch.ones(len(x), 1, dtype=torch.float64, device=x.device)
-            return self._log_joint(x, one, one - 1)[0].logsumexp(1).to(x.dtype)
-        return self._log_joint(x, *_alpha_bars(schedule, t, x))[0].logsumexp(1).to(x.dtype)
+            one = wide(x.new_ones(len(x), 1))
+            return self._log_joint(x, one, one - 1)[0].logsumexp(1).to(x)
+        return self._log_joint(x, *_alpha_bars(schedule, t, x))[0].logsumexp(1).to(x)
 
     def eps_model(self, schedule: Schedule) -> EpsModel:
         """E[ε | x_t] = √(1 − ᾱ_t) Σ_k r_k (x_t − √ᾱ_t m_k)/v_k: the ε_θ of least squared error.
@@ -60,9 +60,9 @@ class Mixture:
             alpha_bar, one_minus_alpha_bar = _alpha_bars(schedule, t, xt)
             log_joint, var = self._log_joint(xt, alpha_bar, one_minus_alpha_bar)
             pull = log_joint.softmax(1) / var  # r_k / v_k, (B, K)
-            x, means = xt.flatten(1).double(), self.means.flatten(1).double()
+            x, means = self._wide(xt)
             eps = pull.sum(1, keepdim=True) * x - alpha_bar.sqrt() * (pull @ means)
-            return (one_minus_alpha_bar.sqrt() * eps).reshape(xt.shape).to(xt.dtype)
+            return (one_minus_alpha_bar.sqrt() * eps).reshape(xt.shape).to(xt)
 
         return best_eps
 
@@ -71,12 +71,17 @@ class Mixture:
 
         In float64: ‖x − √ᾱ m‖² is expanded into matrix products, and near t = 1 it is divided by 1e-4.
         """
-        x, means = x.flatten(1).double(), self.means.flatten(1).double()
-        var = alpha_bar * self.vars.double() + one_minus_alpha_bar
+        x, means = self._wide(x)
+        var = alpha_bar * wide(self.vars).to(x.device) + one_minus_alpha_bar
         square = (x**2).sum(1, keepdim=True) + alpha_bar * (means**2).sum(1)
         square = (square - 2 * alpha_bar.sqrt() * (x @ means.T)).clamp_min(0)
         log_normal = -0.5 * (square / var + x.shape[1] * (var.log() + log(2 * pi)))
-        return self.weights.double().log() + log_normal, var
+        return wide(self.weights).to(x.device).log() + log_normal, var
+
+    def _wide(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x and the means as rows of float64, beside each other wherever the world was made."""
+        x = wide(x.flatten(1))
+        return x, wide(self.means.flatten(1)).to(x.device)
 
 
 def gaussian(mean: Float[Tensor, "*dims"], var: float) -> Mixture:
@@ -92,5 +97,5 @@ def data_set(images: Float[Tensor, " N *dims"]) -> Mixture:
 
 def _alpha_bars(schedule: Schedule, t: Steps, x: Tensor) -> tuple[Tensor, Tensor]:
     """ᾱ_t and 1 − ᾱ_t as (B, 1) float64."""
-    like = x.flatten(1).double()
+    like = wide(x.flatten(1))
     return schedule.alpha_bar_at(t, like), schedule.one_minus_alpha_bar_at(t, like)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_lesson.devices import noise, wide
 from diffusion_lesson.shapes import Batch, Nats, readable
 
 
@@ -44,7 +45,7 @@ class Gaussian:
     ) -> Float[Tensor, "*shape"]:
         """x = mean + √var ε: one draw, in the shape of the mean. ε ~ N(0, I), unless it is given."""
         if eps is None:
-            eps = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device)
+            eps = noise(self.mean, generator)
         elif eps.shape != self.mean.shape:
             raise ValueError(
                 f"eps: expected the shape of the mean, {tuple(self.mean.shape)}, got {tuple(eps.shape)}"
@@ -81,7 +82,7 @@ def discretized_log_prob(p: Gaussian, x: Batch, levels: int = 256) -> Nats:
     if levels < 2:
         raise ValueError(f"levels: expected 2 or more, got {levels}")
     half = 1 / (levels - 1)
-    x64, mean, sd = x.double(), p.mean.double(), p.var.double().sqrt()
+    x64, mean, sd = wide(x), wide(p.mean), wide(p.var).sqrt()
     level = ((x64 + 1) / (2 * half)).round()
     off_grid = (x64 - (2 * half * level - 1)).abs().max().item()
     if not off_grid <= 0.02 * half or level.min() < 0 or level.max() > levels - 1:
@@ -99,7 +100,7 @@ def discretized_log_prob(p: Gaussian, x: Batch, levels: int = 256) -> Nats:
     inside = log_high + torch.log(-torch.expm1(log_low - log_high))
     first, last = level == 0, level == levels - 1
     log_bins = torch.where(first, log_cdf(above), torch.where(last, log_cdf(-below), inside))
-    return log_bins.flatten(1).sum(1).to(x.dtype)
+    return log_bins.flatten(1).sum(1).to(x)
 
 
 def _refuse_a_point(gaussian: Gaussian, asked: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from diffusion_lesson.devices import noise
 from diffusion_lesson.process.forward import q_marginal
 from diffusion_lesson.process.prediction import EpsModel, v_from_x0_eps
 from diffusion_lesson.process.reverse import Variance, p_variance
@@ -91,7 +92,7 @@ def _noised(
         t = schedule.draw_t(len(x0), generator)
     t = t.to(x0.device) if isinstance(t, Tensor) else torch.full((len(x0),), t, device=x0.device)
     if eps is None:
-        eps = torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device)
+        eps = noise(x0, generator)
     return t, eps, q_marginal(schedule, t, x0).sample(eps=eps)
 
 

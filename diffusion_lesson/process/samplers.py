@@ -7,6 +7,7 @@ from math import inf, log, sqrt
 
 import torch
 
+from diffusion_lesson.devices import noise
 from diffusion_lesson.process.prediction import EpsModel, x0_from_eps
 from diffusion_lesson.process.reverse import Variance, p_step
 from diffusion_lesson.process.schedule import Schedule
@@ -57,7 +58,7 @@ def ddim(
         var = eta**2 * one_minus_s / one_minus_t * (1 - alpha_bar_t / alpha_bar_s)
         x = sqrt(alpha_bar_s) * x0_hat + sqrt(one_minus_s - var) * eps
         if eta > 0 and s > 0:
-            x = x + sqrt(var) * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+            x = x + sqrt(var) * noise(x, generator)
         yield x
 
 
@@ -103,5 +104,5 @@ def _times(schedule: Schedule, steps: int) -> list[int]:
 
 def _half_log_snr(schedule: Schedule, step: int) -> float:
     """λ_t = ln √ᾱ_t/√(1 − ᾱ_t), one half of the log signal-to-noise ratio; ∞ for clean data."""
-    signal, noise = schedule.shares(step)
-    return 0.5 * log(signal / noise) if noise > 0 else inf
+    signal, rest = schedule.shares(step)
+    return 0.5 * log(signal / rest) if rest > 0 else inf

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from diffusion_lesson.shapes import Batch, Steps, readable
 
+MOST_STEPS = 100_000  # of a schedule that has a name; a card from elsewhere could ask for any number
+
 
 @dataclass(frozen=True)
 class Step:
@@ -38,11 +40,13 @@ class Schedule:
     """
 
     def __init__(self, betas: Sequence[float] | Float[Tensor, " T"]) -> None:
-        beta = torch.as_tensor(betas, dtype=torch.float64).cpu()
+        if isinstance(betas, Tensor):
+            betas = betas.cpu()  # first, since some devices have no float64
+        beta = torch.as_tensor(betas, dtype=torch.float64, device="cpu")
         if beta.ndim != 1 or len(beta) == 0 or not ((beta > 0) & (beta < 1)).all():
             raise ValueError(f"betas: expected β_1..β_T, each between 0 and 1, got {betas}")
         self.T = len(beta)
-        self.betas = torch.cat([torch.zeros(1, dtype=torch.float64), beta])
+        self.betas = torch.cat([torch.zeros(1, dtype=torch.float64, device="cpu"), beta])
         self.alphas = 1 - self.betas
         self.alpha_bars = self.alphas.cumprod(0)
         # 1 − ᾱ_t by the variance's own recursion. Only positive numbers are added, so nothing cancels near
@@ -50,12 +54,12 @@ class Schedule:
         one_minus = [0.0]
         for b in beta.tolist():
             one_minus.append(b + (1 - b) * one_minus[-1])
-        self.one_minus_alpha_bars = torch.tensor(one_minus, dtype=torch.float64)
+        self.one_minus_alpha_bars = torch.tensor(one_minus, dtype=torch.float64, device="cpu")
         beta_tildes = torch.zeros_like(self.betas)
         beta_tildes[1:] = beta * self.one_minus_alpha_bars[:-1] / self.one_minus_alpha_bars[1:]
         # The fields of Step as rows: one look-up gives them all. A row of NaN stands at either end, and in place
         # of what step 0 has not, so that a wrong index is loud where it can't be checked.
-        nan = torch.full((1,), torch.nan, dtype=torch.float64)
+        nan = torch.full((1,), torch.nan, dtype=torch.float64, device="cpu")
         before = [torch.cat([nan, table[:-1]]) for table in (self.alpha_bars, self.one_minus_alpha_bars)]
         rows = [
             self.betas,
@@ -114,12 +118,13 @@ class Schedule:
         if not isinstance(t, Tensor):
             low = high = _whole(t)
             place: Tensor | slice = slice(low + 1, low + 2)
-        elif t.shape != like.shape[:1] or t.is_floating_point():
+        elif t.shape != like.shape[:1] or t.is_floating_point() or t.dtype == torch.bool:
             raise ValueError(
                 f"t: expected one step an example, ({len(like)},), in whole numbers, or one int for all, "
                 f"got {tuple(t.shape)} of {str(t.dtype).removeprefix('torch.')}"
             )
         else:
+            t = t.long()  # in bytes, T may be too large, and t + 1
             read = readable(t) and len(t) > 0
             low, high = (int(t.min()), int(t.max())) if read else (first, first)
             place = (t.to(like.device) + 1).clamp(0, self.T + 2)
@@ -191,6 +196,6 @@ def named(kind: str, **arguments: Any) -> Schedule:
 
 
 def _steps(T: int) -> int:
-    if T < 1:
-        raise ValueError(f"T: expected a number of steps ≥ 1, got {T}")
+    if not 1 <= T <= MOST_STEPS:
+        raise ValueError(f"T: expected a number of steps from 1 to {MOST_STEPS:,}, got {T}")
     return T

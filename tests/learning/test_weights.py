@@ -1,6 +1,8 @@
 """Trained weights and their cards: what is written is what is read, and what is not is named."""
 
+import hashlib
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import diffusion_lesson
-from diffusion_lesson.learning import data, weights
+from diffusion_lesson.learning import data, personalise, weights
 from diffusion_lesson.networks.classifier import DigitsClassifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.schedule import cosine
@@ -111,6 +114,158 @@ def test_others_may_read_the_file_as_any_other(path):
     assert path.with_suffix(".safetensors").stat().st_mode == path.with_suffix(".json").stat().st_mode
 
 
+# Networks in their wrappings
+
+
+def compiled_inside(net):
+    net.middle = torch.compile(net.middle, backend="eager")
+    return net
+
+
+WRAPPINGS = {
+    "compiled": lambda net: torch.compile(net, backend="eager"),
+    "compiled inside": compiled_inside,
+    "parallel": lambda net: nn.DataParallel(net),
+    "parallel, compiled": lambda net: torch.compile(nn.DataParallel(net), backend="eager"),
+    "compiled, parallel": lambda net: nn.DataParallel(torch.compile(net, backend="eager")),
+    "averaged": lambda net: torch.optim.swa_utils.AveragedModel(net),
+    "averaged, compiled": lambda net: torch.optim.swa_utils.AveragedModel(torch.compile(net, backend="eager")),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPINGS.values(), ids=WRAPPINGS)
+def test_a_network_is_saved_without_its_wrapping(tmp_path, wrap):
+    net, card = made()
+    weights.save(tmp_path / "small", wrap(net), card)
+    model, _, _ = weights.read(tmp_path / "small")
+    expected = made()[0].state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
+    assert load_file(tmp_path / "small.safetensors").keys() == expected.keys()
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
+def test_files_from_before_the_wrapping_was_left_out_can_be_read(path, prefix):
+    file = path.with_suffix(".safetensors")
+    save_file({prefix + key: value for key, value in load_file(file).items()}, file)
+    edit(path, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    model, _, _ = weights.read(path)
+    assert torch.equal(model.head.weight, made()[0].head.weight)
+
+
+def test_tensors_that_share_memory_are_written_each(tmp_path):
+    net, card = made()
+    net.up_blocks[0].conv2.bias = net.down_blocks[0].conv2.bias  # the same parameter
+    net.stem.weight.data = net.stem.weight.data.to(memory_format=torch.channels_last)  # in steps
+    net.stem.bias.data = torch.ones(1).expand(4)  # one number for all
+    card = weights.save(tmp_path / "small", net, card)
+    model, _, _ = weights.read(tmp_path / "small")
+    expected = net.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floats_of_any_width_come_back_single(tmp_path, dtype):
+    weights.save(tmp_path / "small", *made(dtype))
+    model, _, _ = weights.read(tmp_path / "small")
+    expected = made(dtype)[0].state_dict()
+    assert all(torch.equal(value, expected[key].float()) for key, value in model.state_dict().items())
+
+
+def test_saving_and_outlining_draw_no_random_numbers(tmp_path):
+    net, card = made()
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    weights.save(tmp_path / "small", net, card)
+    assert torch.equal(torch.rand(1), expected)
+
+
+# What could not be read is not written
+
+
+def with_(net, key, value):
+    """The network with another tensor in one place."""
+    part, _, name = key.rpartition(".")
+    module = net.get_submodule(part)
+    delattr(module, name)
+    module.register_buffer(name, value)
+    return net
+
+
+UNREADABLE = {
+    "complex": (lambda net: with_(net, "head.bias", torch.zeros(1).cfloat()), "head.bias is complex64"),
+    "integers": (lambda net: with_(net, "head.bias", torch.zeros(1, dtype=torch.int8)), "head.bias"),
+    "small floats": (
+        lambda net: with_(net, "head.bias", torch.zeros(1).to(torch.float8_e4m3fn)), "head.bias is float8",
+    ),
+    "another shape": (lambda net: with_(net, "head.bias", torch.zeros(2)), "head.bias"),
+    "one too many": (lambda net: (net.register_buffer("more", torch.zeros(1)), net)[1], "more"),
+    "one too few": (lambda net: (delattr(net.head, "bias"), net)[1], "head.bias"),
+    "no numbers": (lambda net: net.to("meta"), "meta tensor; no data"),
+    "NaN": (lambda net: with_(net, "head.bias", torch.full((1,), torch.nan)), "finite in head.bias"),
+    "too large for half": (
+        lambda net: with_(net, "head.bias", torch.full((1,), 1e9)).half(), "finite in head.bias",
+    ),
+    "another network": (lambda net: UNet(1, 8), "size mismatch|Unexpected"),
+    "one free row": (lambda net: personalise.only_row(net, 1), "label.row"),
+    "a weight in parts": (
+        lambda net: (nn.utils.parametrizations.weight_norm(net.head), net)[1], "parametrizations",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "reason"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_network_that_could_not_be_read_again_is_not_saved(path, change, reason):
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    net, card = made()
+    with pytest.raises(ValueError, match=f"(?s)^model: expected .*{reason}"):
+        weights.save(path, change(net), card)
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": "Transformer"}, "^model: .*network: expected one of UNet"),
+        ({"config": {"channels_in": 1}}, "^model: .*config: .*width"),
+        ({"config": {"channels_in": 1, "width": 8}}, "^model: .*size mismatch"),
+        ({"size": 7}, "^model: .*size: expected a multiple of 2"),
+        ({"schedule": {"kind": "square"}}, "^card: .*schedule: kind: expected one of"),
+        ({"schedule": {"kind": "cosine", "T": 10**9}}, "^card: .*T: expected a number of steps from 1 to 100,000"),
+        ({"recipe": {"lr": torch.tensor(1.0)}}, "^card: .*not JSON serializable"),
+    ],
+)
+def test_a_card_that_could_not_be_read_again_is_not_saved(path, changes, message):
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    net, card = made()
+    with pytest.raises(ValueError, match="(?s)" + message):
+        weights.save(path, net, replace(card, **changes))
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+def test_a_card_comes_back_as_it_will_be_read(tmp_path):
+    net, card = made()
+    config = card.config | {"mults": (1, 2)}  # JSON makes a list of it
+    saved = weights.save(tmp_path / "small", net, replace(card, config=config, data=os.fsdecode(b"caf\xe9")))
+    assert saved == weights.read(tmp_path / "small")[2]
+    assert saved.data == os.fsdecode(b"caf\xe9")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": 0}, "^size, levels: expected 1 or more"),
+        ({"levels": 257}, "^size, levels: expected .* 2..256"),
+        ({"size": "8"}, "^size: expected <class 'int'>, got '8'"),
+        ({"schedule": 20}, "^schedule: expected dict"),
+        ({"predicts": "noise"}, "^predicts: expected one of eps, v, x0, got 'noise'"),
+    ],
+)
+def test_a_card_of_nonsense_is_refused(changes, message, without_type_checks):
+    with pytest.raises(ValueError, match=message):
+        replace(made()[1], **changes)
+
+
 # What ships
 
 
@@ -196,7 +351,8 @@ def test_a_card_with_impossible_arguments_is_named(path, changes):
 
 def test_an_unknown_network_is_refused_with_those_known(path):
     edit(path, network="Transformer")
-    with pytest.raises(ValueError, match=r"^network: expected one of UNet, .*, got 'Transformer'"):
+    message = r"^path: .*small\.json .*network: expected one of UNet, .*, got 'Transformer'"
+    with pytest.raises(ValueError, match=message):
         weights.read(path)
 
 
@@ -209,7 +365,7 @@ def test_weights_of_another_network_are_named(path):
 def test_a_file_that_is_not_safetensors_is_named(path):
     file = path.with_suffix(".safetensors")
     file.write_bytes(b"not tensors")
-    edit(path, sha256=weights._sha256(file))
+    edit(path, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     with pytest.raises(ValueError, match=r"^path: .*small\.safetensors does not hold"):
         weights.read(path)
 
@@ -217,7 +373,7 @@ def test_a_file_that_is_not_safetensors_is_named(path):
 def test_a_lack_of_tensors_is_named(path):
     file = path.with_suffix(".safetensors")
     save_file({key: value for key, value in load_file(file).items() if "head" not in key}, file)
-    edit(path, sha256=weights._sha256(file))
+    edit(path, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     with pytest.raises(ValueError, match=r"does not hold the network its card describes"):
         weights.read(path)
 

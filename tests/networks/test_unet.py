@@ -235,7 +235,7 @@ def test_labels_that_are_no_class_are_refused(net, x, wrong):
 @pytest.mark.parametrize("name", ["t", "labels"])
 def test_one_step_or_label_for_many_pictures_is_refused(net, x, name, without_type_checks):
     given = {"t": T, "labels": T % 3} | {name: torch.tensor([1])}
-    with pytest.raises(ValueError, match=f"^{name}: expected one for each of 4 pictures"):
+    with pytest.raises(ValueError, match=f"^{name}: expected one integer for each of 4 pictures"):
         net(x, **given)
 
 

@@ -1,0 +1,18 @@
+"""What must not depend on where a tensor is: float64, which some devices lack, and noise from any generator."""
+
+import torch
+from torch import Tensor
+
+
+def wide(x: Tensor) -> Tensor:
+    """x in float64: on its own device, or on the CPU if that device has no float64 (Apple's GPUs)."""
+    try:
+        return x.double()
+    except (TypeError, RuntimeError):  # MPS raises the one, other devices the other
+        return x.cpu().double()
+
+
+def noise(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """z ~ N(0, I) in the shape and dtype of `like` and beside it, wherever the generator draws."""
+    device = like.device if generator is None else generator.device
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=device).to(like.device)
