@@ -65,8 +65,9 @@ def _tried(check: Check) -> _Seen:
     asked = []
 
     def spy(alpha_bar: Any, xt: Any, eps: Any) -> Any:
+        x0_hat = _right(alpha_bar, xt, eps)
         asked.append((numbers(alpha_bar).flatten().tolist(), numbers(eps).flatten().tolist()))
-        return _right(alpha_bar, xt, eps)
+        return x0_hat
 
     passed = {name for name, code in (("right", spy), ("nudged", _nudged)) if _passes(check, code)}
     otherwise = False

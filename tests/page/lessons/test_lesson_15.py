@@ -136,6 +136,7 @@ TestNinthBug = tries(
         (another_passes, "lets another pass"),
         (lambda code: abs(abs(off(code, x0=0.0))) < 1e-4, "lets another pass"),
         (lambda code: abs(off(code)) < nothing, "raised NameError"),  # noqa: F821
+        (lambda code: code(0.3, 0.1, None) is None, "raised TypeError"),
         (0.3, "a function is asked"),
     ],
 )
