@@ -1,43 +1,25 @@
 """Lesson 01: the adjoint of a convolution with stride 2."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffusion_lesson.page.exercise import Exercise, Mistake
+from diffusion_lesson.page.exercise import Misread, formula
 
 
-def _draws() -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Random (x, y, k) of three sizes, such that the convolution of x by k with stride 2 is like y."""
+def _draws() -> tuple[tuple[Tensor, Tensor], ...]:
+    """Random (y, k) of four sizes."""
     g = torch.Generator().manual_seed(0)
 
     def square(side: int) -> Tensor:
         return torch.randn(side, side, generator=g, dtype=torch.float64)
 
-    sizes = ((3, 3), (4, 2), (2, 5))  # (m, K)
-    return [(square(2 * (m - 1) + size), square(m), square(size)) for m, size in sizes]
+    return tuple((square(m), square(size)) for m, size in ((3, 3), (4, 2), (2, 5), (1, 3)))
 
 
 def _painted(y: Tensor, k: Tensor, stride: int = 2) -> Tensor:
+    """Wᵀy. To equal it is to hold ⟨Wx, y⟩ = ⟨x, Wᵀy⟩ for every x: x = one lit pixel picks out one number."""
     return F.conv_transpose2d(y[None, None], k[None, None], stride=stride)[0, 0]
-
-
-def _identity_holds(answer: Any) -> bool:
-    """⟨Wx, y⟩ = ⟨x, answer(y)⟩ to 1e-10."""
-    for x, y, k in _draws():
-        wx = F.conv2d(x[None, None], k[None, None], stride=2)[0, 0]
-        out = torch.as_tensor(answer(y.clone(), k.clone())).double()
-        if out.shape != x.shape or abs((wx * y).sum() - (x * out).sum()) > 1e-10:
-            return False
-    return True
-
-
-def _gives(answer: Any, made: Any) -> bool:
-    """Whether the answer is what a mistake would make, on every draw."""
-    pairs = ((torch.as_tensor(answer(y.clone(), k.clone())).double(), made(y, k)) for _, y, k in _draws())
-    return all(out.shape == wrong.shape and torch.allclose(out, wrong, atol=1e-6) for out, wrong in pairs)
 
 
 def _overwritten(y: Tensor, k: Tensor) -> Tensor:
@@ -49,40 +31,50 @@ def _overwritten(y: Tensor, k: Tensor) -> Tensor:
 
 
 def _averaged(y: Tensor, k: Tensor) -> Tensor:
-    return _painted(y, k) / _painted(torch.ones_like(y), torch.ones_like(k))
+    return _painted(y, k) / _painted(torch.ones_like(y), torch.ones_like(k)).clamp(min=1)
+
+
+def _side_by_side(y: Tensor, k: Tensor) -> Tensor:
+    """Copies one pixel apart, in a picture of the right size."""
+    near, out = _painted(y, k, stride=1), _painted(torch.zeros_like(y), k)
+    out[: len(near), : len(near)] = near
+    return out
 
 
 EXERCISES = {
-    "adjoint_stride_2": Exercise(
+    "adjoint_stride_2": formula(
+        asks="adjoint(y, k)",
         hint="begin with zeros; for each y[i, j] add y[i, j] * k to the square whose corner is pixel (2i, 2j).",
-        right=_identity_holds,
-        praise="⟨Wx, y⟩ = ⟨x, Wᵀy⟩ to 1e-10, for random x, y and k of three sizes.",
-        mistakes=(
-            Mistake(
-                lambda f: _gives(f, lambda y, k: _painted(y, k.flip(0, 1))),
+        praise="⟨Wx, y⟩ = ⟨x, Wᵀy⟩ for every x, with random y and k of four sizes.",
+        names=("the picture",),
+        cases=_draws(),
+        right=_painted,
+        form="It is (2(m−1)+K, 2(m−1)+K): the last copy starts at 2(m−1) and is K wide.",
+        wrong=(
+            Misread(
                 "the kernel is turned round; the adjoint paints it as it is.",
+                lambda y, k: _painted(y, k.flip(0, 1)),
             ),
-            Mistake(
-                lambda f: _gives(f, lambda y, k: _painted(y, k.T)),
+            Misread(
                 "rows and columns of the kernel are swapped: it is W that is transposed, not the kernel.",
+                lambda y, k: _painted(y, k.T),
             ),
-            Mistake(
-                lambda f: _gives(f, _overwritten),
+            Misread(
+                "rows and columns of y are swapped: y[i, j] belongs to row 2i and column 2j.",
+                lambda y, k: _painted(y.T, k),
+            ),
+            Misread(
                 "each copy wipes out what it covers; where copies overlap they add (+=, not =).",
+                _overwritten,
             ),
-            Mistake(
-                lambda f: _gives(f, _averaged),
+            Misread(
                 "overlapping copies are averaged; the adjoint adds them, and that is why checkerboards appear.",
+                _averaged,
             ),
-            Mistake(
-                lambda f: _gives(f, lambda y, k: _painted(y, k, stride=1)),
+            Misread(
                 "the copies lie one pixel apart, which is stride 1; with stride 2 the corner is pixel (2i, 2j).",
-            ),
-            Mistake(
-                lambda f: any(
-                    tuple(torch.as_tensor(f(y.clone(), k.clone())).shape) != tuple(x.shape) for x, y, k in _draws()
-                ),
-                "the shape is not (2(m−1)+K, 2(m−1)+K): the last copy starts at 2(m−1) and is K wide.",
+                _side_by_side,
+                lambda y, k: _painted(y, k, stride=1),
             ),
         ),
     ),

@@ -1,5 +1,6 @@
 """Lesson 04: what is left of the picture at the last step."""
 
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from diffusion_lesson.page.exercise import Exercise, Mistake
+from diffusion_lesson.page.values import Misfit, kind, numbers
 from diffusion_lesson.process.schedule import linear, scaled_linear
 
 # The post's, Stable Diffusion's and DDPM's, in the order that the lesson asks for.
@@ -14,44 +16,70 @@ _SCHEDULES = (linear(1000, 0.00085, 0.012), scaled_linear(1000, 0.00085, 0.012),
 _BARS = torch.stack([s.alpha_bars[-1] for s in _SCHEDULES])
 _BEFORE = torch.stack([s.alpha_bars[-2] for s in _SCHEDULES])
 _SUMS = torch.stack([s.betas.sum() for s in _SCHEDULES])
+_ROOTS = (1 - _SCHEDULES[1].betas.sqrt()).prod().sqrt()  # of the scaled line, not squared
 _RIGHT = _BARS.sqrt()
 
 
-def _is(answer: Any, expected: Tensor) -> bool:
+def _three(answer: Any) -> Tensor:
+    if isinstance(answer, Iterator):
+        answer = list(answer)
+    if isinstance(answer, dict):
+        raise Misfit("a dictionary came; give the three numbers alone, in the order of the question.")
+    given = numbers(answer).flatten()
+    if len(given) != 3:
+        raise Misfit(f"three numbers are asked, one for each schedule, and answer is {kind(answer)}.")
+    return given
+
+
+def _is(expected: Tensor) -> Callable[[Tensor], bool]:
     """Whether all three numbers are those expected, to the four decimals asked for."""
-    given = torch.as_tensor([float(number) for number in answer], dtype=torch.float64)
-    return given.shape == expected.shape and bool((given - expected).abs().max() < 6e-5)
+    return lambda given: bool((given - expected).abs().max() < 5.1e-5)
+
+
+def _differs(given: Tensor) -> str:
+    names = ("the post's", "scaled linear's", "DDPM's")
+    wrong = [name for name, a, b in zip(names, given, _RIGHT, strict=True) if not abs(a - b) < 5.1e-5]
+    return f"to four decimals it is not {' and not '.join(wrong)}."
 
 
 EXERCISES = {
     "last_signal": Exercise(
         hint="for each list of betas multiply all 1 − beta, then take the root of the product.",
-        right=lambda a: _is(a, _RIGHT),
         praise="About 4 %, 7 % and 0.6 % of the picture are still there after the last step.",
+        look=_three,
+        right=_is(_RIGHT),
+        differs=_differs,
         mistakes=(
-            Mistake(lambda a: _is(a, _BARS), "these are ᾱ_T itself; the picture is multiplied by its root, √ᾱ_T."),
+            Mistake(_is(_BARS), "these are ᾱ_T itself; the picture is multiplied by its root, √ᾱ_T."),
             Mistake(
-                lambda a: _is(a, (1 - _BARS).sqrt()),
+                _is((1 - _BARS).sqrt()),
                 "this is √(1 − ᾱ_T), the factor of the noise; the question is the factor of the picture.",
             ),
             Mistake(
-                lambda a: _is(a, (-_SUMS / 2).exp()),
+                _is(1 - _BARS), "this is 1 − ᾱ_T, the variance of the noise; the question is the picture's factor."
+            ),
+            Mistake(
+                _is((-_SUMS / 2).exp()),
                 "this is the estimate exp(−½ Σβ) of (4.11), a little too large; multiply the 1 − beta themselves.",
             ),
             Mistake(
-                lambda a: _is(a, _BEFORE.sqrt()),
+                _is(_BEFORE.sqrt()),
                 "one step is missing: this is √ᾱ_999. The product runs over all 1000 betas.",
             ),
             Mistake(
-                lambda a: _is(a, _RIGHT[[0, 0, 2]]),
+                _is(_RIGHT[[0, 0, 2]]),
                 "the second schedule is the first one again: there the roots of beta lie on a straight line.",
             ),
             Mistake(
-                lambda a: any(_is(a, _RIGHT[list(order)]) for order in permutations(range(3))),
+                _is(torch.stack([_RIGHT[0], _ROOTS, _RIGHT[2]])),
+                "in the second schedule the roots of beta were taken for beta: square them first.",
+            ),
+            Mistake(
+                lambda given: any(_is(_RIGHT[list(order)])(given) for order in permutations(range(3))),
                 "the right three numbers in another order: first the post's, then scaled linear, then DDPM's.",
             ),
             Mistake(
-                lambda a: _is([number / 100 for number in a], _RIGHT),
+                lambda given: _is(_RIGHT)(given / 100),
                 "the right three numbers in percent; give them as shares of 1.",
             ),
         ),

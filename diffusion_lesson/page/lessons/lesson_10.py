@@ -1,53 +1,75 @@
 """Lesson 10: the time embedding."""
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
-from diffusion_lesson.page.exercise import Exercise, Mistake
+from diffusion_lesson.page.exercise import Misread, formula
 
-_T, _SIZE = torch.tensor([1, 2, 50, 137]), 8
+_T = torch.tensor([1, 2, 50, 137])
 
 
 def _features(
-    *, base: float = 10_000.0, half: float = 1.0, order: str = "sc", power: float = -1.0
-) -> torch.Tensor:
+    *,
+    base: float = 10_000.0,
+    divide: Callable[[int], float] = lambda size: size / 2,
+    order: str = "sc",
+    power: int = -1,
+) -> Callable[[Tensor, int], Tensor]:
     """Equation (10.2), and what comes out if it is misread."""
-    k = torch.arange(_SIZE // 2, dtype=torch.float64)
-    angles = _T[:, None] * base ** (power * k / (half * _SIZE / 2))
-    waves = {"s": angles.sin(), "c": angles.cos()}
-    if order == "interleaved":
-        return torch.stack([waves["s"], waves["c"]], dim=2).flatten(1)
-    return torch.cat([waves[name] for name in order], dim=1)
 
+    def clocks(t: Tensor, size: int) -> Tensor:
+        k = torch.arange(size // 2, dtype=torch.float64)
+        angles = t[:, None] * base ** (power * k / divide(size))
+        waves = {"s": angles.sin(), "c": angles.cos()}
+        if order == "alternating":
+            return torch.stack([waves["s"], waves["c"]], dim=2).flatten(1)
+        return torch.cat([waves[name] for name in order], dim=1)
 
-def _gives(answer: Any, expected: torch.Tensor) -> bool:
-    out = torch.as_tensor(answer(_T, _SIZE)).double()
-    return out.shape == expected.shape and bool((out - expected).abs().max() < 1e-3)
+    return clocks
 
 
 EXERCISES = {
-    "time_features": Exercise(
+    "time_features": formula(
+        asks="clocks(t, size)",
         hint="make the frequencies by torch.arange, multiply t[:, None] by them, join sin and cos by torch.cat.",
-        right=lambda f: _gives(f, _features()),
         praise="Every step has its own pattern, and near steps have near patterns.",
-        mistakes=(
-            Mistake(lambda f: _gives(f, _features(order="cs")), "the cosines come first; in (10.2) the sines do."),
-            Mistake(
-                lambda f: _gives(f, _features(order="interleaved")),
+        names=("the table",),
+        cases=((_T, 8), (torch.tensor([7, 3]), 6), (torch.tensor([5, 90]), 10)),
+        right=_features(),
+        atol=1e-3,  # the fast clocks of t = 137 in single precision
+        form="It has one row for each step: the sines, then the cosines.",
+        wrong=(
+            Misread(
+                "the cosines come first; in (10.2) the sines do.",
+                _features(order="cs"),
+            ),
+            Misread(
                 "sines and cosines alternate; in (10.2) all sines come first.",
+                _features(order="alternating"),
             ),
-            Mistake(
-                lambda f: _gives(f, _features(half=2.0)),
+            Misread(
                 "the exponent divides by size; in (10.2) it divides by size/2, so the slowest clocks are missing.",
+                _features(divide=lambda size: size),
             ),
-            Mistake(
-                lambda f: _gives(f, _features(power=1.0)),
+            Misread(
+                "the exponent divides by size/2 − 1, as some published code does; in (10.2) it divides by size/2.",
+                _features(divide=lambda size: size / 2 - 1),
+            ),
+            Misread(
                 "the exponent lost its minus sign: the clocks get faster, not slower.",
+                _features(power=1),
+                atol=0.25,  # these clocks are so fast that single precision loses count
             ),
-            Mistake(
-                lambda f: tuple(torch.as_tensor(f(_T, _SIZE)).shape) != (len(_T), _SIZE),
-                "the shape is not (len(t), size): one row a step, sines and cosines side by side.",
+            Misread(
+                "the base is not 10000.",
+                *(_features(base=base) for base in (1_000.0, 100_000.0, 10.0, 100.0)),
+            ),
+            Misread(
+                "both halves are sines, or both are cosines; in (10.2) the first are sines, the second cosines.",
+                _features(order="ss"),
+                _features(order="cc"),
             ),
         ),
     ),

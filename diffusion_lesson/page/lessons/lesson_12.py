@@ -1,28 +1,24 @@
 """Lesson 12: the share of drawn pictures that lie nearer to the training set than every held-out one."""
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from diffusion_lesson.page.exercise import Exercise, Mistake
-
-Case = tuple[Tensor, Tensor, Tensor]  # samples, train, held_out
-Share = Callable[[Tensor, Tensor, Tensor], float]
+from diffusion_lesson.page.exercise import Misread, formula
 
 
 def _pictures(seed: int, count: int) -> Tensor:
-    return torch.rand(count, 1, 4, 4, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    g = torch.Generator().manual_seed(seed)
+    return torch.rand(count, 1, 4, 4, generator=g, dtype=torch.float64) * 2 - 1
 
 
-def _cases() -> tuple[Case, ...]:
-    """A thief who copies a part, and shakes some of it; an honest painter; and one who draws far away."""
+def _cases() -> tuple[tuple[Tensor, Tensor, Tensor], ...]:
+    """(samples, train, held_out): a thief who shakes some of the copies, honest and faint ones, one far away."""
     train, held_out = _pictures(0, 24), _pictures(1, 9)
     copies = train[:12] + 0.02 * _pictures(2, 12) * (torch.arange(12) % 2)[:, None, None, None]
     thief = torch.cat([copies, _pictures(3, 8)])
     far = torch.cat([train[:3], 0.1 * _pictures(4, 5) + 3])
-    return (thief, train, held_out), (_pictures(5, 20), train, held_out), (far, train, held_out)
+    faint = torch.cat([_pictures(5, 12), 0.6 * _pictures(6, 8)])
+    return tuple((samples, train, held_out) for samples in (thief, _pictures(5, 20), faint, far))
 
 
 def _all(x: Tensor, images: Tensor) -> Tensor:
@@ -34,103 +30,82 @@ def _nearest(x: Tensor, images: Tensor) -> Tensor:
     return _all(x, images).min(1).values
 
 
-def _share(few: Tensor) -> float:
-    return few.double().mean().item()
+def _share(few: Tensor) -> Tensor:
+    return few.double().mean()
 
 
-def _right(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
+def _right(samples: Tensor, train: Tensor, held_out: Tensor) -> Tensor:
     return _share(_nearest(samples, train) < _nearest(held_out, train).min())
 
 
-def _count(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
-    return _right(samples, train, held_out) * len(samples)
-
-
-def _from_itself(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
-    return _share(_nearest(samples, train) < _nearest(train, train).min())
-
-
-def _two_shelves(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
-    return _share(_nearest(samples, train) < _nearest(samples, held_out))
-
-
-def _identical(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
-    return _share(_nearest(samples, train) == 0)
-
-
-def _farther(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
-    return _share(_nearest(samples, train) > _nearest(held_out, train).min())
-
-
-def _below_the_largest(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
-    return _share(_nearest(samples, train) < _nearest(held_out, train).max())
-
-
-def _below_the_mean(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
-    return _share(_nearest(samples, train) < _nearest(held_out, train).mean())
-
-
-def _below_the_median(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
-    return _share(_nearest(samples, train) < _nearest(held_out, train).median())
-
-
-def _mean_distance(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
-    return _share(_all(samples, train).mean(1) < _all(held_out, train).mean(1).min())
-
-
-def _other_way(samples: Tensor, train: Tensor, held_out: Tensor) -> float:
-    return _share(_nearest(train, samples) < _nearest(train, held_out).min())
-
-
-def _gives(answer: Any, expected: Share) -> bool:
-    return all(abs(float(answer(*case)) - expected(*case)) < 1e-4 for case in _cases())
+def _from_others_in_train(samples: Tensor, train: Tensor, held_out: Tensor) -> Tensor:
+    among = _all(train, train).fill_diagonal_(torch.inf)
+    return _share(_nearest(samples, train) < among.min())
 
 
 EXERCISES = {
-    "is_it_memorising": Exercise(
+    "is_it_memorising": formula(
+        asks="suspects(samples, train, held_out)",
         hint="two calls of metrics.nearest_neighbours, both looking in train: for samples, and for held_out. "
         "The smallest distance of the held-out ones is the limit; the share below it is the mean of a comparison.",
-        right=lambda f: _gives(f, _right),
         praise="A copy is told by the company it keeps: nearer to the training set than any picture that could "
         "not have been copied.",
-        mistakes=(
-            Mistake(lambda f: _gives(f, _count), "this is how many there are; divide by len(samples)."),
-            Mistake(
-                lambda f: _gives(f, _from_itself),
-                "the limit comes from the training pictures among themselves. Each of them finds itself, at "
-                "distance 0, and nothing is nearer than that. The yardstick is held_out.",
+        names=("the share",),
+        cases=_cases(),
+        right=_right,
+        form="One number is asked, from 0 to 1.",
+        wrong=(
+            Misread(
+                "this is how many there are; divide by len(samples).",
+                lambda s, train, held: _right(s, train, held) * len(s),
             ),
-            Mistake(
-                lambda f: _gives(f, _two_shelves),
+            Misread(
+                "it is 0 in every case, even for a thief who copied half. Does the limit come from held_out? "
+                "Each training picture finds itself in train, at distance 0, and nothing is nearer than that. "
+                "And do both calls look in train?",
+                lambda s, train, held: 0.0,
+            ),
+            Misread(
+                "it is 1 in every case, even for an honest painter.",
+                lambda s, train, held: 1.0,
+            ),
+            Misread(
+                "the limit comes from the training pictures among themselves. The yardstick is held_out: pictures "
+                "that could not have been copied.",
+                _from_others_in_train,
+            ),
+            Misread(
                 "it asks which set holds the nearest picture, train or held_out. The larger set wins that by its "
                 "size alone, copies or not. Both distances must be to train: the sample's, and the held-out's.",
+                lambda s, train, held: _share(_nearest(s, train) < _nearest(s, held)),
             ),
-            Mistake(
-                lambda f: _gives(f, _identical),
+            Misread(
                 "it counts exact copies only. One grey level changed in one pixel, and the thief goes free.",
+                lambda s, train, held: _share(_nearest(s, train) == 0),
             ),
-            Mistake(
-                lambda f: _gives(f, _farther),
+            Misread(
                 "this is the share that lies farther off. Suspects are nearer: turn the comparison round.",
+                lambda s, train, held: 1 - _right(s, train, held),
             ),
-            Mistake(
-                lambda f: _gives(f, _below_the_largest),
+            Misread(
                 "the limit is the largest held-out distance, so nearly everything is suspect. Nearer than *every* "
                 "held-out picture means nearer than the smallest.",
+                lambda s, train, held: _share(_nearest(s, train) < _nearest(held, train).max()),
             ),
-            Mistake(
-                lambda f: _gives(f, _below_the_mean) or _gives(f, _below_the_median),
+            Misread(
                 "the limit is the middle of the held-out distances. Half of all honest pictures lie below it; "
                 "nearer than *every* held-out picture means nearer than the smallest.",
+                lambda s, train, held: _share(_nearest(s, train) < _nearest(held, train).mean()),
+                lambda s, train, held: _share(_nearest(s, train) < _nearest(held, train).median()),
             ),
-            Mistake(
-                lambda f: _gives(f, _mean_distance),
+            Misread(
                 "it averages over all training pictures. A copy is near to one of them and far from the rest: "
                 "take the nearest.",
+                lambda s, train, held: _share(_all(s, train).mean(1) < _all(held, train).mean(1).min()),
             ),
-            Mistake(
-                lambda f: _gives(f, _other_way),
+            Misread(
                 "it asks for each training picture how near the samples come. Ask for each sample.",
+                lambda s, train, held: _share(_nearest(train, s) < _nearest(train, held).min()),
             ),
         ),
     ),

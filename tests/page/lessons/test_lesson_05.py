@@ -1,13 +1,16 @@
-"""Lesson 05's exercise: each typical wrong answer is told by name."""
+"""Lesson 05's exercise: right answers in several idioms, and each typical wrong one told by name."""
 
 from math import sqrt
 
-import pytest
+import numpy as np
+import sympy
 import torch
+from torch.distributions import Normal
 
-from diffusion_lesson.page.exercises import check
 from diffusion_lesson.process.forward import q_posterior
+from diffusion_lesson.process.gaussian import Gaussian
 from diffusion_lesson.process.schedule import Schedule
+from tests.page.lessons.tables import tries
 
 
 def by_the_package(x0, xt, s, t):
@@ -86,12 +89,57 @@ def one_number(x0, xt, s, t):
     return right(x0, xt, s, t)[0]
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (right, "Right."),
-        (by_the_package, "Right."),
+def by_torch(x0, xt, s, t):
+    a = t / s
+    precision = a / (1 - a) + 1 / (1 - s)
+    return (torch.sqrt(a) / (1 - a) * xt + torch.sqrt(s) / (1 - s) * x0) / precision, 1 / precision
+
+
+def by_methods(x0, xt, s, t):
+    """(5.21) and (5.18), with the two jumps in the place of the steps."""
+    a = t / s
+    mean = (a.sqrt() * (1 - s) * xt + s.sqrt() * (1 - a) * x0) / (1 - t)
+    return torch.stack([mean, (1 - s) * (1 - a) / (1 - t)])
+
+
+def by_numpy(x0, xt, s, t):
+    a = np.divide(t, s)
+    precisions = np.array([a / (1 - a), 1 / (1 - s)])
+    return np.array([precisions @ [xt / np.sqrt(a), np.sqrt(s) * x0], 1]) / precisions.sum()
+
+
+def by_sympy(x0, xt, s, t):
+    x, a = sympy.symbols("x"), t / s
+    exponent = sympy.expand((xt - sqrt(a) * x) ** 2 / (1 - a) + (x - sqrt(s) * x0) ** 2 / (1 - s))
+    A = exponent.coeff(x, 2)
+    return -exponent.coeff(x, 1) / (2 * A), 1 / A
+
+
+def as_a_gaussian(x0, xt, s, t):
+    return Gaussian(*map(torch.tensor, right(x0, xt, s, t)))
+
+
+def as_a_normal(x0, xt, s, t):
+    mean, var = right(x0, xt, s, t)
+    return Normal(mean, sqrt(var))
+
+
+TestCompleteTheSquare = tries(
+    "complete_the_square",
+    right={
+        "math": right,
+        "the package": by_the_package,
+        "torch on numbers": by_torch,
+        "a tensor's method, one stack": by_methods,
+        "numpy": by_numpy,
+        "sympy": by_sympy,
+        "a Gaussian": as_a_gaussian,
+        "torch's Normal": as_a_normal,
+        "a list of two lists": lambda *case: [[part] for part in right(*case)],
+    },
+    wrong=[
         (variances_added, "two variances were added"),
+        (lambda x0, xt, s, t: (right(x0, xt, s, t)[0], 2 - t / s - s), "two variances were added"),
         (precision, "is the precision A"),
         (standard_deviation, "standard deviation"),
         (no_division, "the first number is B"),
@@ -101,11 +149,16 @@ def one_number(x0, xt, s, t):
         (no_shrinking_at_all, "centred at x_t"),
         (likelihood_too_sure, "precision 1/(1 − a)"),
         (swapped, "changed places"),
-        (one_number, "raised"),
+        (lambda x0, xt, s, t: (sqrt(s) * x0, 1 - s), "the prior: x_t is known too"),
+        (lambda *case: right(*case)[::-1], "wrong order"),
+        (
+            lambda *case: (0.0, right(*case)[1]),
+            "the variance is right. For look_far_back(0.7, -0.4, 0.9, 0.6) the mean",
+        ),
         (lambda *case: (0.0, 1.0), "Hint"),
-        (0.5, "raised"),
+        (one_number, "returns a number; 2 values are asked"),
+        (lambda x0, xt, s: (0.0, 1.0), "takes (x0, xt, s), and is called as look_far_back("),
+        (lambda x0, xt, s, t: (x0 / 0, s), "raised ZeroDivisionError"),
+        (0.5, "a function is asked"),
     ],
 )
-def test_complete_the_square(answer, words, capsys) -> None:
-    check("complete_the_square", answer)
-    assert words in capsys.readouterr().out

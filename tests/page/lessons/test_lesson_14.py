@@ -1,11 +1,13 @@
-"""Lesson 14's exercise: each typical wrong answer is told by name."""
+"""Lesson 14's exercise: right answers in several idioms, and each typical wrong one told by name."""
 
-import pytest
+from math import sqrt
+
+import numpy as np
 import torch
 
-from diffusion_lesson.page.exercises import check
 from diffusion_lesson.process import exact, samplers, schedule
 from diffusion_lesson.process.prediction import x0_from_eps
+from tests.page.lessons.tables import tries
 
 
 def right(D, xt, alpha_bar):
@@ -71,32 +73,80 @@ def picture(D, xt, alpha_bar):
     return D(xt / alpha_bar**0.5, ((1 - alpha_bar) / alpha_bar) ** 0.5)
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (right, "Right."),
-        (right_at_our_scale, "Right."),
+def by_methods(D, xt, alpha_bar):
+    sigma = ((1 - alpha_bar) / alpha_bar).sqrt()
+    x = xt / alpha_bar.sqrt()
+    return (x - D(x, sigma)) / sigma
+
+
+def by_torch(D, xt, alpha_bar):
+    x, sigma = xt / torch.sqrt(alpha_bar), torch.sqrt((1 - alpha_bar) / alpha_bar)
+    return torch.divide(x - D(x, sigma), sigma)
+
+
+def by_numpy(D, xt, alpha_bar):
+    sigma = np.sqrt(1 / alpha_bar - 1)
+    x = xt.astype(float) / np.sqrt(alpha_bar)
+    return (x - np.asarray(D(x, sigma))) / sigma
+
+
+def by_math(D, xt, alpha_bar):
+    a, b = sqrt(alpha_bar), sqrt(1 - alpha_bar)
+    return (xt - a * D(x=xt / a, sigma=b / a)) / b
+
+
+def one_by_one(D, xt, alpha_bar):
+    if xt.ndim:
+        return [one_by_one(D, x, alpha_bar) for x in xt]
+    return right(D, xt, alpha_bar).item()
+
+
+def with_sigma_for_each(D, xt, alpha_bar):
+    sigma = torch.full_like(xt, ((1 - alpha_bar) / alpha_bar) ** 0.5)
+    x = xt / alpha_bar**0.5
+    return (x - D(x, sigma)) / sigma
+
+
+def no_root_of_the_scale(D, xt, alpha_bar):
+    x, sigma = xt / alpha_bar, ((1 - alpha_bar) / alpha_bar) ** 0.5
+    return (x - D(x, sigma)) / sigma
+
+
+TestEpsFromEdm = tries(
+    "eps_from_edm",
+    right={
+        "** 0.5": right,
+        "at our scale": right_at_our_scale,
+        "a tensor's method": by_methods,
+        "torch on numbers": by_torch,
+        "numpy's own methods": by_numpy,
+        "math, by name": by_math,
+        "one by one": one_by_one,
+        "a σ for each pixel": with_sigma_for_each,
+        "single precision": lambda D, xt, a: right(D, xt.float(), a),
+    },
+    wrong=[
         (our_x, "the picture isn't shrunk"),
         (our_x_to_D_only, "the way back to our scale is right"),
         (difference_of_two_scales, "two scales in one difference"),
         (our_noise_as_sigma, "σ is not √(1 − ᾱ)"),
         (sigma_squared, "the root is missing"),
         (sigma_upside_down, "upside down"),
+        (no_root_of_the_scale, "not x_t/ᾱ"),
         (divided_on_our_scale, "the division on ours"),
         (lambda *given: -right(*given), "the sign is turned round"),
         (noise_and_all, "all the noise in x"),
         (score_of_edm, "this is a score"),
         (score_of_this_course, "this is a score"),
         (picture, "D itself"),
-        (lambda D, xt, alpha_bar: xt, "Hint"),
+        (lambda D, xt, alpha_bar: xt, "for eps_from_D(…, [0.7, -1.2, 0.3], 0.9) ε̂ is"),
         (lambda D, xt, alpha_bar: 0.0, "Hint"),
-        (lambda D, xt: xt, "raised"),
-        (0.5, "raised"),
+        (lambda D, xt, alpha_bar: (right(D, xt, alpha_bar), picture(D, xt, alpha_bar)), "the shape (2, 3)"),
+        (lambda D, xt, alpha_bar: right(D, xt[:1], alpha_bar), "the shape (1,) where (3,)"),
+        (lambda D, xt: xt, "takes (D, xt), and is called as eps_from_D("),
+        (0.5, "a function is asked"),
     ],
 )
-def test_eps_from_edm(answer, words, capsys) -> None:
-    check("eps_from_edm", answer)
-    assert words in capsys.readouterr().out
 
 
 def test_with_the_right_answer_the_best_denoiser_is_the_best_eps() -> None:
