@@ -46,7 +46,10 @@ def check_writable(path: Path) -> None:
     OSError that names the path: its folder can't be made or written in, or the path is a folder.
     """
     with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(20, "Not a directory", error.filename) from error
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder; expected a file's name", str(path))
         trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
@@ -63,8 +66,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        named = os.fspath(error.filename) if isinstance(error.filename, str | os.PathLike) else ""
-        if os.path.basename(named).strip(".") == path.name or named == str(path):
+        named = str(error.filename or "")
+        if named and not named.endswith((".partial", ".trial")):
             raise
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
