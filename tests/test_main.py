@@ -255,7 +255,7 @@ def test_the_grid_keeps_the_order_of_colours(tmp_path):
         ([*TRAIN, "--folder", "nowhere"], "path: got 'nowhere', which is not a folder"),
         (
             [*SAMPLE, "--model", "nowhere"],
-            "--model: nowhere: no such folder; expected a folder that train wrote, or one of digits",
+            "--model: nowhere: no such folder; expected a folder that train wrote, or one",
         ),
         ([*SAMPLE, "--model", "classifier-digits"], "--model: classifier-digits is a DigitsClassifier"),
         ([*SAMPLE, "--model", "digits", "--label", "3"], "--label: digits was trained without classes"),
@@ -263,24 +263,24 @@ def test_the_grid_keeps_the_order_of_colours(tmp_path):
         ([*TRAIN, "--size", "16", "--out", "a"], "--size: it is for pictures from a --folder"),
         (
             [*TRAIN, "--folder", ".", "--size", "30", "--out", "a"],
-            "--size: expected a multiple of 4 for this network",
+            "--size: expected a multiple of 4",
         ),
         ([*TRAIN, "--out", "taken"], "[Errno 20] Not a directory: 'taken"),
         ([*SAMPLE, "--model", "digits", "--guidance", "5"], "--guidance: digits was trained without classes"),
         (
             [*SAMPLE, "--model", "mnist", "--guidance", "-1"],
-            "--guidance: expected 0 (the label is ignored), 1 (plain)",
+            "--guidance: expected 0 (the label is ignored)",
         ),
         ([*SAMPLE, "--model", "mnist", "--guidance", "nan"], "--guidance: expected 0"),
         ([*SAMPLE, "--model", "mnist", "--label", "cat"], "--label: expected 0..9"),
         (
             [*SAMPLE[:-2], "--model", "digits", "--steps", "5000"],
-            "--steps: expected 1..200, as the model was trained",
+            "--steps: expected 1..200",
         ),
         ([*SAMPLE, "--model", "digits", "--out", "a.txt"], "--out: expected the name of a .png file, got a.txt"),
         (
             [*SAMPLE, "--model", "digits", "--out", "folder.png"],
-            "[Errno 21] it is a folder; expected a file's name",
+            "[Errno 21] it is a folder",
         ),
         ([*SAMPLE, "--model", "digits", "--out", "taken/a.png"], "[Errno 20] Not a directory: 'taken"),
     ],
