@@ -17,7 +17,7 @@ from ship import BITS, bits
 from torch import Tensor, nn
 
 from diffusion_lesson.learning import data, weights
-from diffusion_lesson.learning.training import average
+from diffusion_lesson.learning.training import update_ema
 from diffusion_lesson.page.progress import track
 from diffusion_lesson.process.forward import q_marginal
 from diffusion_lesson.process.losses import bound_weight
@@ -51,7 +51,7 @@ def train(model: nn.Module, schedule: Schedule, x: Tensor, labels: Tensor, predi
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        average(averaged, model, step + 1, EMA)
+        update_ema(averaged, model, step + 1, EMA)
     return averaged
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from diffusion_lesson.learning.checkpoints import replace_file
+from diffusion_lesson.learning.files import replace_file
 
 HERE = Path(__file__).parent
 KEPT = HERE.parent / "runs"  # ignored by git

@@ -2,26 +2,24 @@
 
 import argparse
 import io
+import math
 import sys
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from diffusion_lesson.learning import checkpoints, data, recipes, training, weights
-from diffusion_lesson.page.progress import track
-from diffusion_lesson.process import samplers
-from diffusion_lesson.process.prediction import as_eps, clipped, guided
-from diffusion_lesson.process.schedule import Schedule
+from diffusion_lesson.learning import data, recipes, training, weights
+from diffusion_lesson.learning.denoiser import Denoiser, draw
+from diffusion_lesson.learning.distributed import main_process
+from diffusion_lesson.learning.files import check_writable, replace_file
+from diffusion_lesson.page.progress import interrupts, track
+from diffusion_lesson.page.sheet import sheet
 
-T = TypeVar("T")
 DATA_SETS = {"digits": data.digits, "mnist": data.mnist, "cifar10": data.cifar10}
+FEW = 50  # pictures from which a network learns little, trained from nothing
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,9 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        goes_on = "; the same command goes on from the last checkpoint" if arguments.run is train else ""
-        print(f"stopped{goes_on}", file=sys.stderr)
+    except torch.OutOfMemoryError as error:
+        print(f"error: {str(error).splitlines()[0]} A smaller --batch-size or --count needs less", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stopped:
+        last = "; the last checkpoint stays, if there was one" if arguments.run is train else ""
+        print(f"stopped{str(stopped) or last}", file=sys.stderr)
         return 130
     return 0
 
@@ -42,9 +43,15 @@ def main(argv: list[str] | None = None) -> int:
 def train(arguments: argparse.Namespace) -> None:
     """Train a U-Net by a recipe, resume where a checkpoint is found, and leave weights, card and a grid."""
     folder = arguments.folder
+    if arguments.size is not None and folder is None:
+        raise ValueError("--size: it is for pictures from a --folder; a recipe's own data have their size")
     recipe = recipes.ALL[arguments.recipe or ("digits-20s" if folder is None else "mnist-3min")]
-    images = DATA_SETS[recipe.data]("train") if folder is None else data.image_folder(folder, arguments.size)
     out = arguments.out or Path("runs", recipe.data if folder is None else folder.resolve().name)
+    for file in (out / "model.safetensors", out / "model.json", out / "samples.png", out / "checkpoint" / "lock"):
+        check_writable(file)  # whatever the end will write is tried before the first step
+    images = (
+        DATA_SETS[recipe.data]("train") if folder is None else _from_folder(recipe, folder, arguments.size or 32)
+    )
     x, classes = data.to_signed(images.images, images.levels), len(images.names) if recipe.conditional else 0
     network = dict(recipe.network) | {"channels_in": x.shape[1]} | ({"classes": classes} if classes else {})
     chosen = {key: getattr(arguments, key) for key in ("steps", "batch_size", "lr")}
@@ -54,92 +61,131 @@ def train(arguments: argparse.Namespace) -> None:
         name=out.name, network="UNet", config=model.config, schedule=recipe.schedule,
         predicts=training_["predicts"], size=x.shape[-1], levels=images.levels,
         data=f"{recipe.data if folder is None else folder}, {len(x)} pictures",
-        recipe=training_ | {"seed": arguments.seed},
+        recipe=training_ | {"seed": arguments.seed}, classes=images.names if classes else (),
     )  # fmt: skip
     loop = training.train(
         model, x, schedule, **training_, labels=images.labels if classes else None, seed=arguments.seed,
         device=arguments.device, checkpoint=out / "checkpoint",
     )  # fmt: skip
-    if not training.main_process():  # of several processes all train, and one shows and writes
-        _last(loop)
+    progress = _to_the_end(loop, training_["steps"])
+    if not main_process():  # of several processes all train, and one writes
         return
-    progress = _last(track(loop, total=training_["steps"], note=lambda p: f"loss {p.loss:.3f}"))
     weights.save(out / "model", progress.averaged, card)
-    pictures = draw(progress.averaged, schedule, card, count=64, steps=50, seed=arguments.seed)
-    write_grid(out / "samples.png", pictures, card.levels)
+    denoiser = Denoiser(progress.averaged, schedule, training_["predicts"], classes)
+    write_grid(out / "samples.png", _draw(denoiser, card, count=64, steps=50, seed=arguments.seed), card.levels)
     print(f"loss {progress.loss:.3f} after {progress.step} steps; weights and samples.png are in {out}")
+
+
+def _from_folder(recipe: recipes.Recipe, folder: Path, size: int) -> data.ImageSet:
+    """The folder's pictures, once it is known that the network takes such a size; what was found is said."""
+    multiple = replace(recipe, network=recipe.network | {"channels_in": 1}).build()[0].multiple
+    if size % multiple:
+        near = max(multiple, round(size / multiple) * multiple)
+        raise ValueError(f"--size: expected a multiple of {multiple} for this network, such as {near}, got {size}")
+    images = data.image_folder(folder, size)
+    if main_process():
+        print(images.summary(), flush=True)
+        if len(images) < FEW:
+            print("so few pictures teach a new network little; lesson 13 shows what to do with a few", flush=True)
+    return images
+
+
+def _to_the_end(loop: Iterator[training.Progress], steps: int) -> training.Progress:
+    """The last step's Progress. Ctrl-C ends it between two steps, with a checkpoint; a second one, at once."""
+    shown = track(loop, total=steps, note=lambda p: f"loss {p.loss:.3f}") if main_process() else loop
+    progress = None
+    with interrupts() as asked:
+        for progress in shown:
+            if asked:
+                progress.save()
+                raise KeyboardInterrupt(f" after step {progress.step}; the same command goes on from there")
+            if progress.step == steps:
+                break
+    if progress is None:
+        raise ValueError(f"steps: expected the training to make {steps}, and it made none")
+    loop.close()  # type: ignore[attr-defined]
+    return progress
 
 
 def sample(arguments: argparse.Namespace) -> None:
     """Draw pictures from weights that ship, or from a folder that `train` wrote, into one PNG."""
-    if arguments.model in weights.names():
-        model, schedule, card = weights.load(arguments.model, arguments.device)
-    else:
-        model, schedule, card = weights.read(Path(arguments.model) / "model", arguments.device)
-    if schedule is None:
-        raise ValueError(f"model: {arguments.model} is a {card.network}; expected a network that draws")
-    pictures = draw(
-        model, schedule, card, count=arguments.count, steps=arguments.steps, seed=arguments.seed,
-        label=arguments.label, guidance=arguments.guidance,
+    if arguments.out.suffix.lower() != ".png":
+        raise ValueError(f"--out: expected the name of a .png file, got {arguments.out}")
+    check_writable(arguments.out)
+    denoiser, card = _denoiser(arguments.model, arguments.device)
+    if not 1 <= arguments.steps <= denoiser.schedule.T:
+        raise ValueError(
+            f"--steps: expected 1..{denoiser.schedule.T}, as the model was trained, got {arguments.steps}"
+        )
+    label = None if arguments.label is None else _label(arguments.label, card)
+    if not (0 <= arguments.guidance < math.inf):
+        raise ValueError(
+            f"--guidance: expected 0 (the label is ignored), 1 (plain) or more, got {arguments.guidance:g}"
+        )
+    if arguments.guidance != 1 and not denoiser.classes:
+        raise ValueError(
+            f"--guidance: {arguments.model} was trained without classes; there is nothing to guide towards"
+        )
+    pictures = _draw(
+        denoiser, card, count=arguments.count, steps=arguments.steps, seed=arguments.seed, label=label,
+        guidance_scale=arguments.guidance,
     )  # fmt: skip
     write_grid(arguments.out, pictures, card.levels)
-    print(f"{arguments.count} pictures are in {arguments.out}")
+    print(f"{'1 picture is' if arguments.count == 1 else f'{arguments.count} pictures are'} in {arguments.out}")
 
 
-def draw(
-    model: nn.Module,
-    schedule: Schedule,
+def _denoiser(name: str, device: str) -> tuple[Denoiser, weights.Card]:
+    """By the name of weights that ship, or by the folder that `train` wrote."""
+    ship = [shipped for shipped in weights.names() if weights.card(shipped).schedule is not None]
+    if name in weights.names():
+        model, schedule, card = weights.load(name, device)
+    elif Path(name, "model.safetensors").is_file():
+        model, schedule, card = weights.read(Path(name, "model"), device)
+    else:
+        what = "no weights in it" if Path(name).is_dir() else "no such folder"
+        raise ValueError(
+            f"--model: {name}: {what}; expected a folder that train wrote, or one of {', '.join(ship)}"
+        )
+    if schedule is None or card.predicts is None:
+        raise ValueError(f"--model: {name} is a {card.network}; expected a network that draws, such as {ship[0]}")
+    return Denoiser(model, schedule, card.predicts, card.config.get("classes", 0)), card
+
+
+def _label(text: str, card: weights.Card) -> int:
+    try:
+        return card.label(text)
+    except ValueError as error:
+        raise ValueError(f"--{error}") from error
+
+
+def _draw(
+    denoiser: Denoiser,
     card: weights.Card,
     *,
     count: int,
     steps: int,
     seed: int,
     label: int | None = None,
-    guidance: float = 1.0,
+    guidance_scale: float = 1.0,
 ) -> Tensor:
-    """`count` pictures by DDIM with eta = 1 and x̂_0 kept in [−1, 1]: (count, C, size, size).
-
-    A network with classes draws the class `label`, or all of them in turn, with that guidance weight.
-    """
-    device = next(model.parameters()).device
+    """`count` pictures, of one class or of all in turn, from the noise that `seed` names on this device."""
+    device = next(denoiser.network.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     shape = (count, card.config["channels_in"], card.size, card.size)
-    xT = torch.randn(shape, generator=generator, device=device)
-    predicts, classes = card.predicts or "eps", card.config.get("classes", 0)
-    if label is not None and not 0 <= label < classes:
-        raise ValueError(f"label: expected a class below {classes} of this network, got {label}")
-    eps_model = unconditional = as_eps(schedule, model, predicts=predicts)
-    if classes:
-        in_turn = torch.arange(count, device=device) % classes
-        labels = in_turn if label is None else torch.full_like(in_turn, label)
-        eps_model = as_eps(schedule, model, predicts=predicts, labels=labels)
-        if guidance != 1:
-            eps_model = guided(eps_model, unconditional, guidance)
-    steps = min(steps, schedule.T)
-    walk = samplers.ddim(schedule, xT, clipped(schedule, eps_model), steps=steps, eta=1.0, generator=generator)
-    return _last(track(walk, total=steps))
+    noise = torch.randn(shape, generator=generator, device=device)
+    in_turn = torch.arange(count, device=device) % max(denoiser.classes, 1)
+    labels = (in_turn if label is None else torch.full_like(in_turn, label)) if denoiser.classes else None
+    return draw(
+        denoiser, noise, labels=labels, guidance_scale=guidance_scale, steps=min(steps, denoiser.schedule.T),
+        generator=generator, watch=lambda walk, steps: track(walk, total=steps),
+    )  # fmt: skip
 
 
 def write_grid(path: Path, pictures: Tensor, levels: int) -> None:
     """A PNG of the pictures in a near-square grid, black between them, enlarged to be seen."""
-    grey = data.to_uint8(pictures.cpu(), levels).numpy() * np.float64(255 / (levels - 1))
-    count, channels, height, width = grey.shape
-    columns = int(np.ceil(count**0.5))
-    rows = -(-count // columns)
-    grid = np.zeros((rows * (height + 1) - 1, columns * (width + 1) - 1, channels))
-    for k, picture in enumerate(grey):
-        top, left = k // columns * (height + 1), k % columns * (width + 1)
-        grid[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
-    image = Image.fromarray(grid.round().astype(np.uint8).squeeze())
-    zoom = max(1, 64 // width)
+    image = sheet(data.to_uint8(pictures.cpu(), levels), levels)
     path.parent.mkdir(parents=True, exist_ok=True)
-    enlarged = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
-    checkpoints.replace_file(path, lambda file: enlarged.save(file, "PNG"))
-
-
-def _last(items: Iterable[T]) -> T:
-    """The last of them, none of the others kept."""
-    return deque(items, maxlen=1).pop()
+    replace_file(path, lambda file: image.save(file, "PNG"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -147,10 +193,23 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     cuda = "cuda" if torch.cuda.is_available() else "cpu"
 
-    t = commands.add_parser("train", help="train a U-Net; run again, it goes on where it stopped")
-    t.add_argument("--recipe", choices=recipes.ALL, help="digits-20s, or with a folder mnist-3min, unless told")
-    t.add_argument("--folder", type=Path, help="learn from the pictures in this folder")
-    t.add_argument("--size", type=_positive, default=32, help="side of the pictures from a folder (%(default)s)")
+    t = commands.add_parser(
+        "train",
+        help="train a U-Net; run again, it goes on where it stopped",
+        description="Train a U-Net. Run again, it goes on where it stopped; with more --steps, further.",
+        epilog=f"{recipes.in_words()}\n\nexample: {parser.prog} train --recipe mnist-3min --out runs/mnist",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    t.add_argument(
+        "--recipe",
+        choices=recipes.ALL,
+        metavar="NAME",
+        help="one of those below (digits-20s, or with a folder mnist-3min)",
+    )
+    t.add_argument(
+        "--folder", type=Path, help="learn from the pictures in this folder; its subfolders are classes"
+    )
+    t.add_argument("--size", type=_positive, help="side of the pictures from a folder (32)")
     t.add_argument("--steps", type=_positive, help="optimiser steps (the recipe's)")
     t.add_argument("--batch-size", type=_positive, help="(the recipe's)")
     t.add_argument("--lr", type=float, help="highest learning rate (the recipe's)")
@@ -163,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     s.add_argument("--model", required=True, help="a folder that train wrote, or the name of weights that ship")
     s.add_argument("--count", type=_positive, default=64, help="how many pictures (%(default)s)")
     s.add_argument("--steps", type=_positive, default=50, help="network calls (%(default)s)")
-    s.add_argument("--label", type=int, help="the class to draw (all of them in turn)")
+    s.add_argument("--label", help="the class to draw, by name or number (all of them in turn)")
     s.add_argument("--guidance", type=float, default=1.0, help="above 1: more typical (%(default)s)")
     s.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     s.add_argument("--device", type=_device, default=cuda, help="(%(default)s)")

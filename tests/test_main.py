@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -12,7 +13,6 @@ from PIL import Image
 
 from diffusion_lesson import __main__ as shell
 from diffusion_lesson.learning import checkpoints, recipes, training, weights
-from diffusion_lesson.process.schedule import cosine
 
 TRAIN = ["train", "--steps", "5", "--batch-size", "4", "--device", "cpu"]
 SAMPLE = ["sample", "--device", "cpu", "--steps", "3"]
@@ -51,7 +51,7 @@ def test_its_samples_are_64_pictures_in_a_grid_enlarged_8_times(trained):
 
 
 def test_of_several_processes_only_the_first_writes(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(shell, "main_process", lambda: False)
     assert shell.main([*TRAIN, "--out", str(tmp_path)]) == 0
     assert not list(tmp_path.glob("model*")) + list(tmp_path.glob("*.png"))
     assert capsys.readouterr().out == ""
@@ -85,17 +85,15 @@ def test_run_again_it_has_nothing_left_to_learn_and_draws_the_same(trained, monk
 def test_stopped_by_ctrl_c_it_says_so_and_the_same_command_goes_on(trained, tmp_path, monkeypatch, capsys):
     def stopping(items, **_):
         for progress in items:
-            yield progress
             if progress.step == 2:
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), signal.SIGINT)
+            yield progress
 
-    every_step = training.train
     command = [*TRAIN, "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
-        patch.setattr(training, "train", lambda *a, **k: every_step(*a, **k, checkpoint_every=1))
         patch.setattr(shell, "track", stopping)
         assert shell.main(command) == 130
-    assert capsys.readouterr().err == "stopped; the same command goes on from the last checkpoint\n"
+    assert capsys.readouterr().err == "stopped after step 2; the same command goes on from there\n"
     assert json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["step"] == 2
     assert shell.main(command) == 0
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
@@ -107,7 +105,7 @@ def test_it_learns_from_a_folder_of_colour_pictures_and_names_the_run_after_it(t
         Image.new("RGB", (20, 24), (50 * k, 200, 10)).save(tmp_path / "flags" / f"{k}.png")
     monkeypatch.chdir(tmp_path)
     # 64 pictures in 50 steps of a wider network would take long here
-    monkeypatch.setattr(shell, "draw", lambda model, *_, **__: model(torch.zeros(4, 3, 16, 16), torch.arange(4)))
+    monkeypatch.setattr(shell, "draw", lambda denoiser, noise, **_: noise[:4].clamp(-1, 1))
     assert shell.main([*TRAIN, "--folder", str(tmp_path / "flags"), "--size", "16"]) == 0
     _, schedule, card = weights.read(tmp_path / "runs" / "flags" / "model")
     assert (card.config["channels_in"], card.size, card.levels, schedule.T) == (3, 16, 256, 1000)
@@ -131,31 +129,6 @@ def test_sample_draws_the_same_for_the_same_seed_and_others_for_another(trained,
     assert (first != other).any()
 
 
-def test_sample_takes_no_more_steps_than_the_schedule_has(trained, tmp_path):
-    model, _, card = weights.read(trained / "model")
-    calls = []
-    model.register_forward_hook(lambda _, given, __: calls.append(int(given[1][0])))
-    shell.draw(model, cosine(4), card, count=1, steps=50, seed=0)
-    assert calls == [4, 3, 2, 1]
-
-
-def test_sample_keeps_pictures_in_their_range(trained):
-    model, schedule, card = weights.read(trained / "model")
-    pictures = shell.draw(model, schedule, card, count=4, steps=3, seed=0)
-    assert pictures.shape == (4, 1, 8, 8)
-    assert pictures.abs().max() <= 1 + 1e-5
-
-
-def test_sample_asks_the_network_for_what_its_card_says_it_predicts(trained):
-    _, schedule, card = weights.read(trained / "model")
-    eye = torch.nn.Conv2d(1, 1, 1)
-    torch.nn.init.ones_(eye.weight)
-    torch.nn.init.zeros_(eye.bias)
-    eye.forward = lambda x, t, original=eye.forward: original(x).clamp(0.5, 0.5)
-    card = weights.replace(card, predicts="x0")
-    assert torch.allclose(shell.draw(eye, schedule, card, count=1, steps=3, seed=0), torch.tensor(0.5), atol=1e-5)
-
-
 @pytest.fixture(scope="module")
 def two_classes(tmp_path_factory):
     """A folder that `train` wrote, of pictures of two kinds."""
@@ -164,7 +137,7 @@ def two_classes(tmp_path_factory):
         (root / name).mkdir()
         for k in range(3):
             Image.new("L", (8, 8), grey + k).save(root / name / f"{k}.png")
-    draw, shell.draw = shell.draw, lambda model, *_, **__: torch.zeros(1, 1, 8, 8)  # not 64 of them in 50 steps
+    draw, shell.draw = shell.draw, lambda denoiser, noise, **_: noise[:1].clamp(-1, 1)  # not 64 in 50 steps
     try:
         assert shell.main([*TRAIN, "--folder", str(root), "--size", "8", "--out", str(root / "out")]) == 0
     finally:
@@ -172,21 +145,75 @@ def two_classes(tmp_path_factory):
     return root / "out"
 
 
-def labels_asked_for(model, schedule, card, **how):
-    asked = []
-    model.register_forward_hook(lambda _, given, __: asked.append(None if len(given) < 3 else given[2].tolist()))
-    shell.draw(model, schedule, card, steps=1, seed=0, **how)
-    return asked
+def labels_asked_for(monkeypatch, folder, out, *more):
+    """Which labels and what guidance the shell draws with."""
+    heard = []
+
+    def listen(denoiser, noise, *, labels, guidance_scale, **_):
+        heard.append((None if labels is None else labels.tolist(), guidance_scale))
+        return noise.clamp(-1, 1)
+
+    monkeypatch.setattr(shell, "draw", listen)
+    assert shell.main([*SAMPLE, "--model", str(folder), "--out", str(out / "a.png"), *more]) == 0
+    return heard
 
 
-def test_a_network_with_classes_draws_them_in_turn_or_one(two_classes):
-    assert labels_asked_for(*weights.read(two_classes / "model"), count=3) == [[0, 1, 0]]
-    assert labels_asked_for(*weights.read(two_classes / "model"), count=3, label=1) == [[1, 1, 1]]
+@pytest.mark.parametrize(
+    ("more", "labels"),
+    [
+        (["--count", "3"], [0, 1, 0]),
+        (["--count", "2", "--label", "1"], [1, 1]),
+        (["--count", "2", "--label", "light"], [1, 1]),
+        (["--count", "1", "--label", "dark"], [0]),
+    ],
+)
+def test_a_network_with_classes_draws_them_in_turn_or_one_by_name_or_number(
+    two_classes, tmp_path, monkeypatch, more, labels
+):
+    assert labels_asked_for(monkeypatch, two_classes, tmp_path, *more) == [(labels, 1.0)]
 
 
-def test_guidance_asks_with_and_without_labels(two_classes):
-    asked = labels_asked_for(*weights.read(two_classes / "model"), count=2, label=1, guidance=2.0)
-    assert sorted(asked, key=str) == [None, [1, 1]] or sorted(asked, key=str) == [[1, 1], None]
+def test_guidance_is_passed_on(two_classes, tmp_path, monkeypatch):
+    heard = labels_asked_for(monkeypatch, two_classes, tmp_path, "--count", "1", "--guidance", "2.5")
+    assert heard == [([0], 2.5)]
+
+
+def test_a_network_without_classes_is_given_no_labels(trained, tmp_path, monkeypatch):
+    assert labels_asked_for(monkeypatch, trained, tmp_path, "--count", "2") == [(None, 1.0)]
+
+
+def test_the_card_keeps_the_names_of_a_folders_classes(two_classes):
+    assert weights.read(two_classes / "model")[2].classes == ("dark", "light")
+
+
+def test_one_picture_is_one(trained, tmp_path, capsys):
+    sample(trained, tmp_path / "a.png", "--count", "1")
+    assert capsys.readouterr().out == f"1 picture is in {tmp_path / 'a.png'}\n"
+
+
+def test_trained_longer_by_the_same_command_with_more_steps(tmp_path, capsys):
+    for steps in ("5", "8"):
+        assert shell.main(["train", "--steps", steps, "--batch-size", "4", "--out", str(tmp_path)]) == 0
+        assert f"after {steps} steps" in capsys.readouterr().out
+    assert weights.read(tmp_path / "model")[2].recipe["steps"] == 8
+
+
+def test_a_folder_is_told_before_it_is_learned_from(tmp_path, monkeypatch, capsys):
+    for name in ("2", "10"):
+        (tmp_path / "f" / name).mkdir(parents=True)
+        Image.new("L", (8, 8), 90).save(tmp_path / "f" / name / "a.png")
+    monkeypatch.setattr(shell, "_to_the_end", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert (
+        shell.main([*TRAIN, "--folder", str(tmp_path / "f"), "--size", "8", "--out", str(tmp_path / "o")]) == 130
+    )
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == "2 classes: 2, 10; 2 pictures"
+    assert "lesson 13" in second
+
+
+def test_help_lists_the_recipes_with_what_they_take_and_reach():
+    with pytest.raises(SystemExit, match="0"):
+        shell.main(["train", "--help"])
 
 
 def test_weights_that_ship_are_found_by_name(trained, tmp_path, monkeypatch):
@@ -226,14 +253,42 @@ def test_the_grid_keeps_the_order_of_colours(tmp_path):
     ("command", "words"),
     [
         ([*TRAIN, "--folder", "nowhere"], "path: got 'nowhere', which is not a folder"),
-        ([*SAMPLE, "--model", "nowhere"], "path: there is no nowhere"),
-        ([*SAMPLE, "--model", "classifier-digits"], "model: classifier-digits is a DigitsClassifier"),
-        ([*SAMPLE, "--model", "digits", "--label", "3"], "label: expected a class below 0 of this network, got 3"),
+        (
+            [*SAMPLE, "--model", "nowhere"],
+            "--model: nowhere: no such folder; expected a folder that train wrote, or one",
+        ),
+        ([*SAMPLE, "--model", "classifier-digits"], "--model: classifier-digits is a DigitsClassifier"),
+        ([*SAMPLE, "--model", "digits", "--label", "3"], "--label: digits was trained without classes"),
         ([*TRAIN, "--lr", "-1", "--out", "a"], "lr: expected a finite rate above 0"),
+        ([*TRAIN, "--size", "16", "--out", "a"], "--size: it is for pictures from a --folder"),
+        (
+            [*TRAIN, "--folder", ".", "--size", "30", "--out", "a"],
+            "--size: expected a multiple of 4",
+        ),
+        ([*TRAIN, "--out", "taken"], "[Errno 20] Not a directory: 'taken"),
+        ([*SAMPLE, "--model", "digits", "--guidance", "5"], "--guidance: digits was trained without classes"),
+        (
+            [*SAMPLE, "--model", "mnist", "--guidance", "-1"],
+            "--guidance: expected 0 (the label is ignored)",
+        ),
+        ([*SAMPLE, "--model", "mnist", "--guidance", "nan"], "--guidance: expected 0"),
+        ([*SAMPLE, "--model", "mnist", "--label", "cat"], "--label: expected 0..9"),
+        (
+            [*SAMPLE[:-2], "--model", "digits", "--steps", "5000"],
+            "--steps: expected 1..200",
+        ),
+        ([*SAMPLE, "--model", "digits", "--out", "a.txt"], "--out: expected the name of a .png file, got a.txt"),
+        (
+            [*SAMPLE, "--model", "digits", "--out", "folder.png"],
+            "[Errno 21] it is a folder",
+        ),
+        ([*SAMPLE, "--model", "digits", "--out", "taken/a.png"], "[Errno 20] Not a directory: 'taken"),
     ],
 )
 def test_an_error_is_one_line_and_status_1(command, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("mine")
+    (tmp_path / "folder.png").mkdir()
     assert shell.main(command) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {words}")

@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32, Int64, Integer, UInt8
 from torch import Tensor, nn
 
 from diffusion_lesson.learning.data import integers
-from diffusion_lesson.learning.training import LOSSES, Progress, average, rate, stop_unless_finite
+from diffusion_lesson.learning.training import LOSSES, Progress, learning_rate, stop_unless_finite, update_ema
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import samplers
 from diffusion_lesson.process.forward import q_marginal
@@ -152,7 +152,7 @@ def rehearse(
     g, half, begun = torch.Generator("cpu").manual_seed(seed), batch_size // 2, time.perf_counter()
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = rate(step, steps, lr)
+            group["lr"] = learning_rate(step, steps, lr)
         i, j = (torch.randint(len(x), (half,), generator=g, device="cpu") for x in (new, old))
         dropped = torch.rand(2, half, generator=g, device="cpu") < drop_labels
         y_old = old_labels[j.to(old_labels.device)].cpu()
@@ -169,7 +169,7 @@ def rehearse(
         norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         stop_unless_finite(loss.item(), norm.item(), step, lr)
         optimizer.step()
-        average(averaged, model, step, ema)
+        update_ema(averaged, model, step, ema)
         yield Progress(step, loss.item(), step * batch_size / (time.perf_counter() - begun), averaged)
 
 

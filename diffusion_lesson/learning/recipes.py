@@ -95,3 +95,12 @@ ALL: dict[str, Recipe] = {
         measured={},  # waits for a GPU
     ),
 }  # fmt: skip
+
+
+def in_words() -> str:
+    """All recipes, a line each: their steps, their pictures, and what they were measured to reach."""
+    lines = ["recipes:"]
+    for name, recipe in ALL.items():
+        reached = "; ".join(f"{what}: {value}" for what, value in recipe.measured.items()) or "not measured yet"
+        lines.append(f"  {name:15} {recipe.training['steps']:,} steps on {recipe.data}. {reached}")
+    return "\n".join(lines)

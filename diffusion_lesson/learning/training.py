@@ -4,18 +4,22 @@
 """
 
 import copy
-import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from math import cos, inf, isfinite, pi
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_lesson.learning import checkpoints, fingerprints, muon
+from diffusion_lesson.learning.data import integers
+from diffusion_lesson.learning.distributed import distributed, on_own_rows
+from diffusion_lesson.learning.files import one_run
 from diffusion_lesson.process.losses import eps_loss, v_loss, x0_loss
 from diffusion_lesson.process.prediction import Predicts
 from diffusion_lesson.process.schedule import Schedule
@@ -23,7 +27,7 @@ from diffusion_lesson.shapes import Batch
 
 LOSSES: dict[str, Callable[..., Tensor]] = {"eps": eps_loss, "v": v_loss, "x0": x0_loss}
 OPTIMIZERS = {"adamw": muon.adamw, "muon": muon.muon}
-PRECISIONS = {"single": torch.float32, "bf16": torch.bfloat16}  # what the network computes in
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # what the network computes in
 WARM_UP = 100  # steps over which the learning rate rises
 
 
@@ -35,6 +39,8 @@ class Progress:
     loss: float  # this batch's mean
     images_per_second: float  # since this call began
     averaged: nn.Module  # the exponential moving average of the weights
+    # Write a checkpoint of this step, where there is a folder; to be called before the next step is asked for.
+    save: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
 
 def train(
@@ -54,7 +60,7 @@ def train(
     optimizer: Literal["adamw", "muon"] = "adamw",
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 500,
-    precision: Literal["single", "bf16"] = "single",
+    precision: Literal["fp32", "bf16"] = "fp32",
 ) -> Iterator[Progress]:
     """Minimise the ε-, v- or x_0-loss (DDPM Algorithm 1; lesson 10); yields a Progress each step.
 
@@ -66,12 +72,13 @@ def train(
 
     checkpoint: a folder. Every `checkpoint_every` steps, and at the end, the state is written there. Where it
     holds one, training goes on from it, and ends as if it had never stopped. ValueError if it was written with
-    other settings, another network or other images.
+    other settings, another network or other images, or if another process is at work in it. A finished training
+    is given more `steps`: then the rate rises once more, and falls to 0 at the new end.
 
     precision: "bf16" lets the network compute in bfloat16 where that is safe (autocast), which GPUs are made for;
     weights, average, noise and loss stay single. A model may come compiled; its checkpoints are as of a plain one.
     Under `accelerate launch`, `batch_size` is that of all processes together, `device` says only which kind, and
-    every process yields the same numbers; `main_process()` says which of them should write files.
+    every process yields the same numbers; `distributed.main_process()` says which of them should write files.
     """
     if predicts not in LOSSES:
         raise ValueError(f"predicts: expected one of {', '.join(LOSSES)}, got {predicts!r}")
@@ -82,13 +89,19 @@ def train(
         raise ValueError("labels: this network has no classes; make it with classes=…, or give no labels")
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
+    if half := [name for name, w in model.named_parameters() if w.dtype in (torch.float16, torch.bfloat16)]:
+        raise ValueError(
+            f"model: expected weights in single precision, got {half[0]} in half, where averages stand still; "
+            'precision="bf16" lets it compute in half'
+        )
+    labels = None if labels is None else integers(labels).to(images.device)
     counts = {"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every}
     _check(images, labels, classes, lr=lr, counts=counts, shares={"drop_labels": drop_labels, "ema": ema})
-    team = _team(device)
-    if batch_size % team.size:
-        raise ValueError(f"batch_size: expected a multiple of the {team.size} processes, got {batch_size}")
-    mine = slice(batch_size // team.size * team.rank, batch_size // team.size * (team.rank + 1))
-    trained = team.joined(model.to(team.device).train())
+    team = distributed(device)
+    if batch_size % team.world_size:
+        raise ValueError(f"batch_size: expected a multiple of the {team.world_size} processes, got {batch_size}")
+    rows = team.rows(batch_size)
+    trained = team.wrap(model.to(team.device).train())
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: the same weights under plain names
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
     optimizers = OPTIMIZERS[optimizer](model, lr)
@@ -101,88 +114,62 @@ def train(
     }  # fmt: skip
     state = checkpoints.State(model, averaged, optimizers, generator)
     folder = Path(checkpoint) if checkpoint is not None else None
-    first, loss_now = checkpoints.resume(folder, state, settings) if folder is not None else (0, float("nan"))
-    if team.mean(torch.tensor(float(first), device=team.device)).item() != first:
-        raise ValueError(f"checkpoint: not every process sees the one in {folder}; put it on a disk they share")
-    begun = time.perf_counter()  # monotonic() may stand still for a whole step on Windows
-    if first == steps:
-        yield Progress(steps, loss_now, 0.0, averaged)
+    with one_run(folder) if folder is not None and team.rank == 0 else nullcontext():
+        first, start, loss_now = 0, 0, float("nan")
+        if folder is not None:
+            first, start, loss_now = checkpoints.resume(folder, state, settings)
+        if team.mean(torch.tensor(float(first), device=team.device)).item() != first:
+            raise ValueError(
+                f"checkpoint: not every process sees the one in {folder}; put it on a disk they share"
+            )
+        begun = time.perf_counter()  # monotonic() may stand still for a whole step on Windows
+        saved = step = first
 
-    for step in range(first + 1, steps + 1):
-        for group in [group for each in optimizers for group in each.param_groups]:
-            group["lr"] = rate(step, steps, lr)
-        # Every process draws the numbers of the whole batch, and asks the network about its own rows.
-        picked = torch.randint(len(images), (batch_size,), generator=generator, device=team.device)
-        x0 = images[picked.to(images.device)].to(team.device)
-        told = None
-        if labels is not None:
-            y = labels[picked.to(labels.device)].to(team.device)
-            dropped = torch.rand(batch_size, generator=generator, device=team.device) < drop_labels
-            told = torch.where(dropped, classes, y)
-        asked = _asked(trained, told, mine, PRECISIONS[precision])
-        loss = LOSSES[predicts](schedule, asked, x0, generator)[mine].mean()
-        model.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
-        # Read together and late: on a GPU each reading waits for all work before it.
-        loss_now, norm_now = torch.stack([team.mean(loss.detach()), norm]).tolist()
-        stop_unless_finite(loss_now, norm_now, step, lr)
-        for each in optimizers:
-            each.step()
-        average(averaged, model, step, ema)
-        if folder is not None and (step % checkpoint_every == 0 or step == steps):
-            if team.rank == 0:
-                checkpoints.save(folder, state, {"step": step, "loss": loss_now, "settings": settings})
-            team.wait()
-        yield Progress(step, loss_now, (step - first) * batch_size / (time.perf_counter() - begun), averaged)
+        def save() -> None:
+            nonlocal saved
+            if folder is not None and team.rank == 0 and saved < step:
+                note = {"step": step, "loss": loss_now, "start": start, "settings": settings}
+                checkpoints.save(folder, state, note)
+            saved = step
 
-
-@dataclass(frozen=True)
-class _Team:
-    """The processes that train together, seen from one of them. Alone, there is nothing to agree on."""
-
-    device: torch.device
-    rank: int = 0
-    size: int = 1
-    joined: Callable[[nn.Module], nn.Module] = lambda model: model  # its gradients are the mean over all processes
-    mean: Callable[[Tensor], Tensor] = lambda value: value  # over all processes
-    wait: Callable[[], None] = lambda: None  # until all are here
-
-
-def _team(device: str | torch.device) -> _Team:
-    """One process on `device`, or those that `accelerate launch` started, each on its own device of that kind."""
-    if os.environ.get("WORLD_SIZE", "1") == "1":
-        return _Team(torch.device(device))
-    from accelerate import Accelerator  # optional: only several processes need it
-
-    # Autocast is this module's own, so what `accelerate config` says of mixed precision is not taken.
-    accelerator = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no")
-    return _Team(
-        accelerator.device, accelerator.process_index, accelerator.num_processes,
-        joined=accelerator.prepare_model, mean=lambda value: accelerator.reduce(value, "mean"),
-        wait=accelerator.wait_for_everyone,
-    )  # fmt: skip
+        if first == steps:
+            yield Progress(steps, loss_now, 0.0, averaged)
+        for step in range(first + 1, steps + 1):
+            for group in [group for each in optimizers for group in each.param_groups]:
+                group["lr"] = learning_rate(step - start, steps - start, lr)
+            # Every process draws the numbers of the whole batch, and asks the network about its own rows.
+            picked = torch.randint(len(images), (batch_size,), **_picker(images, generator, seed, step))
+            x0 = images[picked].to(team.device, non_blocking=True)
+            y = None
+            if labels is not None:
+                dropped = torch.rand(batch_size, generator=generator, device=team.device) < drop_labels
+                y = torch.where(dropped, classes, labels[picked].to(team.device, non_blocking=True))
+            eps_model = on_own_rows(trained, y, rows, PRECISIONS[precision])
+            loss = LOSSES[predicts](schedule, eps_model, x0, generator)[rows].mean()
+            model.zero_grad()
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            # Read together and late: on a GPU each reading waits for all work before it.
+            loss_now, norm_now = torch.stack([team.mean(loss.detach()), norm]).tolist()
+            stop_unless_finite(loss_now, norm_now, step, lr)
+            for each in optimizers:
+                each.step()
+            update_ema(averaged, model, step, ema)
+            if step % checkpoint_every == 0 or step == steps:
+                save()
+                team.barrier()
+            speed = (step - first) * batch_size / (time.perf_counter() - begun)
+            yield Progress(step, loss_now, speed, averaged, save)
 
 
-def main_process() -> bool:
-    """Whether this process is the one to print and to write files: one alone, or the first of several."""
-    return os.environ.get("RANK", "0") == "0"
+def _picker(images: Tensor, generator: torch.Generator, seed: int, step: int) -> dict[str, Any]:
+    """How to draw which pictures a step takes: where they lie, or looking one up would wait for the device."""
+    if images.device != generator.device:
+        generator = torch.Generator(images.device).manual_seed(seed + (step << 32))
+    return {"generator": generator, "device": images.device}
 
 
-def _asked(model: nn.Module, labels: Tensor | None, mine: slice, dtype: torch.dtype) -> Callable[..., Tensor]:
-    """`model`, asked only about the rows `mine` of a batch; the others are left at 0."""
-
-    def shared(xt: Tensor, t: Tensor) -> Tensor:
-        told = {} if labels is None else {"labels": labels[mine]}
-        out = torch.zeros_like(xt)
-        with torch.autocast(xt.device.type, dtype, enabled=dtype != torch.float32):
-            out[mine] = model(xt[mine], t[mine], **told)
-        return out
-
-    return shared
-
-
-def rate(step: int, steps: int, lr: float) -> float:
+def learning_rate(step: int, steps: int, lr: float) -> float:
     """The learning rate of step 1..steps: it rises to `lr` over 100 steps, and falls to 0 along a cosine."""
     return lr * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
 
@@ -196,7 +183,7 @@ def stop_unless_finite(loss: float, norm: float, step: int, lr: float) -> None:
 
 
 @torch.no_grad()
-def average(averaged: nn.Module, model: nn.Module, step: int, ema: float) -> None:
+def update_ema(averaged: nn.Module, model: nn.Module, step: int, ema: float) -> None:
     """averaged ← κ averaged + (1 − κ) model, κ = min(ema, step/(step + 9)); buffers are copied.
 
     (BatchNorm's buffers are averages already.)
@@ -224,7 +211,13 @@ def _check(
             f"images: expected values in [-1, 1] (to_signed makes them), "
             f"got {images.min().item():g} to {images.max().item():g}"
         )
-    if labels is not None and (labels.shape != images.shape[:1] or labels.is_floating_point()):
+    if images.min() >= 0 and images.max() > 0:
+        warnings.warn(
+            f"images: no value is below 0 (from {images.min().item():g} to {images.max().item():g}); pictures are "
+            "expected to fill [-1, 1], as to_signed makes them",
+            stacklevel=3,
+        )
+    if labels is not None and (labels.shape != images.shape[:1]):
         raise ValueError(
             f"labels: expected one integer for each of {len(images)} images, "
             f"got {str(labels.dtype).removeprefix('torch.')} {tuple(labels.shape)}"

@@ -12,7 +12,7 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from diffusion_lesson.learning.checkpoints import replace_file
+from diffusion_lesson.learning.files import replace_file
 from diffusion_lesson.networks.classifier import DigitsClassifier, MnistClassifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.prediction import Predicts
@@ -67,6 +67,18 @@ class Card:
         texts = isinstance(named, tuple) and all(isinstance(name, str) for name in named)
         if not texts or len(set(named)) != len(named) or len(named) not in (0, count):
             raise ValueError(f"classes: expected none or {count} names, no two alike, got {named!r}")
+
+    def label(self, text: str) -> int:
+        """The class of that name, or else of that number. ValueError that names `label` where there is none."""
+        count = self.config.get("classes", 0)
+        if not count:
+            raise ValueError(f"label: {self.name} was trained without classes and takes none, got {text}")
+        if text in self.classes:
+            return self.classes.index(text)
+        if text.isdecimal() and int(text) < count:
+            return int(text)
+        names = ", ".join(self.classes[:20]) + (", …" if len(self.classes) > 20 else "")
+        raise ValueError(f"label: expected 0..{count - 1}{f' or one of {names}' if names else ''}, got {text}")
 
     def make_schedule(self) -> Schedule | None:
         """The schedule it was trained with. ValueError where there is none with these arguments."""

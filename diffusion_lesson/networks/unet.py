@@ -56,6 +56,19 @@ def current_name(key: str) -> str:
     return key
 
 
+def earlier_name(key: str) -> str:
+    """The name of today's weight `key` in version 0.1."""
+    for new, old in _LATER_NAMES:
+        key = re.sub(new, old, key)
+    return key
+
+
+_LATER_NAMES: list[tuple[str, Any]] = [
+    (r"^down_blocks\.", "down."), (r"^up_blocks\.", "up."),
+    (r"\.scale_shift\.", ".told."), (r"\.shortcut\.", ".short."),
+    (r"^downsample\.(\d+)", lambda found: f"shrink.{int(found[1]) - 1}"),
+    (r"^upsample\.(\d+)\.1", lambda found: f"enlarge.{int(found[1]) - 1}"),
+]  # fmt: skip
 _EARLIER_NAMES: list[tuple[str, Any]] = [
     (r"^down\.", "down_blocks."), (r"^up\.", "up_blocks."),
     (r"\.told\.", ".scale_shift."), (r"\.short\.", ".shortcut."),

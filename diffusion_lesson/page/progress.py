@@ -6,8 +6,13 @@ same in every run.
 
 import html
 import os
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
 
 from IPython.core.getipython import get_ipython
@@ -19,6 +24,7 @@ from diffusion_lesson.page import plots
 
 T = TypeVar("T")
 _EVERY = 0.2  # seconds between two drawings of the bar
+_LINE = 60.0  # and between two lines of a log
 
 
 def quiet() -> bool:
@@ -56,13 +62,26 @@ def track(
 
 
 def _shell_bar(items: Iterable[T], total: int, label: str, note: Callable[[T], str] | None) -> Iterator[T]:
-    # disable=None: no bar where nobody watches, in a log file or a pipe.
-    with tqdm(total=total, desc=label, leave=False, disable=None, mininterval=_EVERY) as bar:
+    if not sys.stderr.isatty():
+        yield from _log(items, total, label, note)
+        return
+    with tqdm(total=total, desc=label, leave=False, mininterval=_EVERY) as bar:
         for item in items:
             yield item
             if note is not None:
                 bar.set_postfix_str(note(item), refresh=False)
             bar.update()
+
+
+def _log(items: Iterable[T], total: int, label: str, note: Callable[[T], str] | None) -> Iterator[T]:
+    # A bar would be redrawn thousands of times in a log file. A line a minute says that it lives.
+    drawn = time.monotonic()
+    for k, item in enumerate(items, 1):
+        yield item
+        if time.monotonic() - drawn >= _LINE:
+            words = f", {note(item)}" if note is not None else ""
+            print(f"{label} {k} of {total}{words}", file=sys.stderr, flush=True)
+            drawn = time.monotonic()
 
 
 def _bar(items: Iterable[T], total: int, label: str, note: Callable[[T], str] | None) -> Iterator[T]:
@@ -90,6 +109,26 @@ def _html(done: int, total: int, label: str, words: str) -> dict[str, str]:
         f'aria-label="{html.escape(label)}"></progress> {html.escape(text)}'
     )
     return {"text/html": f"<div>{bar}</div>", "text/plain": text}
+
+
+@contextmanager
+def interrupts() -> Iterator[list[int]]:
+    """A list that Ctrl-C puts something in, the first time; the second time it interrupts as usual."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    if threading.current_thread() is not threading.main_thread():  # only there a signal can be caught
+        yield asked
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Preview:

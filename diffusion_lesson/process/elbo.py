@@ -67,7 +67,9 @@ def ledger(
     """L_T, every L_{t−1} for t = 2..T, and L_0 of pictures x0 in [−1, 1] (DDPM eq. 5; lesson 08).
 
     steps: None visits every t = 2..T. A count 2 ≤ steps < T − 1 visits that many: two drawn at random from each
-    of steps/2 strata (three from the last, if the count is odd), short at small t, where the terms are large.
+    of steps/2 strata (three from a middle one, if the count is odd). They are short at both ends, where the terms
+    are large: at small t by the bound's weight, near T where a schedule ends in a β near 1. From 4 steps on
+    t = T − 1 and T are always visited, from 6 on t = 2 and 3.
     All examples share the visited t, so the error this leaves in a batch's mean does not shrink with the batch.
     decoder: ln p(x_0 | x_1) from p_θ(x_0 | x_1), (B,) nats. For the embedded digits it is
     `partial(discretized_log_prob, levels=17)`.
@@ -108,24 +110,38 @@ def _every_step(T: int) -> tuple[list[int], tuple[tuple[int, int], ...]]:
 def _some_steps(
     T: int, steps: int, generator: torch.Generator | None
 ) -> tuple[list[int], tuple[tuple[int, int], ...]]:
-    """`steps` of 2..T: strata that lengthen with t, two distinct steps drawn from each (three from the last).
-
-    L_{t−1} falls by orders of magnitude over the first steps, so those are nearly all visited: the edges grow by
-    an equal factor, as far as two steps a stratum allow.
-    """
+    """`steps` of 2..T: two distinct steps drawn from each stratum, three from the middle one if `steps` is odd."""
     if not 2 <= steps < T - 1:
         raise ValueError(f"steps: expected None for every step, or a count from 2 to T − 2 = {T - 2}, got {steps}")
     device = generator.device if generator is not None else "cpu"
+    sizes, middle = _sizes(T - 1, steps)
     visited: list[int] = []
     strata: list[tuple[int, int]] = []
-    first, odd = 2, steps % 2
-    for left in range(steps // 2, 0, -1):  # strata still to be made, this one included
-        rest = T + 1 - first
-        even_factor = round(first * ((T + 1) / first) ** (1 / left)) - first
-        size = min(max(2, even_factor), rest - 2 * (left - 1) - odd) if left > 1 else rest
-        count = 2 + (odd if left == 1 else 0)
+    first = 2
+    for place, size in enumerate(sizes):
+        count = 2 + (steps % 2 if place == middle else 0)
         drawn = torch.randperm(size, generator=generator, device=device)[:count]
         visited += sorted((first + drawn).tolist())
         strata.append((count, size))
         first += size
     return visited, tuple(strata)
+
+
+def _sizes(total: int, steps: int) -> tuple[list[int], int]:
+    """(the lengths of steps/2 strata that share `total` steps, the place of the longest of the lower half)."""
+    pairs, odd = divmod(steps, 2)
+    if pairs == 1:
+        return [total], 0
+    lower, upper = pairs - pairs // 2, pairs // 2
+    above = 2 if upper == 1 else min(total // 2, total - 2 * lower - odd)
+    return [*_growing(total - above, lower), *reversed(_growing(above, upper))], lower - 1
+
+
+def _growing(total: int, count: int) -> list[int]:
+    """`count` lengths that share `total`: 2, then up to edges that grow by nearly equal factors, none below 2."""
+    sizes = [2] if count > 1 else [total]
+    for left in range(count - 1, 0, -1):
+        done = sum(sizes)
+        even_factor = round((done + 2) * ((total + 2) / (done + 2)) ** (1 / left)) - (done + 2)
+        sizes.append(min(max(2, even_factor), total - done - 2 * (left - 1)) if left > 1 else total - done)
+    return sizes

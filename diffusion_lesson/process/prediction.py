@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Steps
+from diffusion_lesson.shapes import Batch, Steps, readable
 
 EpsModel = Callable[[Tensor, Tensor], Tensor]  # ε_θ: (x_t (B, …), t (B,)) → ε̂ like x_t
 Predicts = Literal["eps", "v", "x0"]
@@ -14,6 +15,7 @@ Predicts = Literal["eps", "v", "x0"]
 
 def x0_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Batch:
     """x_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t. DDPM eq. 15."""
+    _refuse_underflow(schedule, t, xt)
     s = schedule.at(t, like=xt)
     return (xt - s.one_minus_alpha_bar.sqrt() * eps) / s.alpha_bar.sqrt()
 
@@ -32,6 +34,7 @@ def v_from_x0_eps(schedule: Schedule, t: Steps, *, x0: Batch, eps: Batch) -> Bat
 
 def v_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Batch:
     """v = (ε − √(1 − ᾱ_t) x_t) / √ᾱ_t. Where ᾱ_t is near 0 it magnifies every error of ε."""
+    _refuse_underflow(schedule, t, xt)
     s = schedule.at(t, like=xt)
     return (eps - s.one_minus_alpha_bar.sqrt() * xt) / s.alpha_bar.sqrt()
 
@@ -56,6 +59,19 @@ def score_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Ba
 def eps_from_score(schedule: Schedule, t: Steps, *, xt: Batch, score: Batch) -> Batch:
     """E[ε | x_t] = −√(1 − ᾱ_t) ∇ ln q(x_t)."""
     return -schedule.at(t, like=xt).one_minus_alpha_bar.sqrt() * score
+
+
+def _refuse_underflow(schedule: Schedule, t: Steps, xt: Tensor) -> None:
+    """ValueError where ᾱ_t is so small that single precision takes it for 0, and x_0 would be infinite."""
+    tiny = torch.finfo(torch.promote_types(xt.dtype, torch.float32)).tiny
+    if schedule.shares(schedule.T)[0] >= tiny:
+        return  # at no step
+    step = t if not isinstance(t, Tensor) else int(t.max()) if readable(t) and len(t) else schedule.T
+    if schedule.shares(step)[0] < tiny:
+        raise ValueError(
+            f"schedule: at t = {step} nothing that single precision can hold is left of the picture "
+            f"(alpha_bar = {schedule.shares(step)[0]:.2g}); use float64, or a schedule that ends earlier"
+        )
 
 
 def as_eps(

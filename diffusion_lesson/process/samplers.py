@@ -29,7 +29,7 @@ def ddpm(
     x = xT
     for t in schedule.down():
         p = p_step(schedule, t, xt=x, eps_hat=_eps_hat(eps_model, x, t), variance=variance)
-        x = p.sample(generator) if t > 1 else p.mean
+        x = (p.sample(generator) if t > 1 else p.mean).to(xT)
         yield x
 
 
@@ -56,7 +56,7 @@ def ddim(
         x0_hat = x0_from_eps(schedule, t, xt=x, eps=eps)
         (alpha_bar_t, one_minus_t), (alpha_bar_s, one_minus_s) = schedule.shares(t), schedule.shares(s)
         var = eta**2 * one_minus_s / one_minus_t * (1 - alpha_bar_t / alpha_bar_s)
-        x = sqrt(alpha_bar_s) * x0_hat + sqrt(one_minus_s - var) * eps
+        x = (sqrt(alpha_bar_s) * x0_hat + sqrt(one_minus_s - var) * eps).to(xT)
         if eta > 0 and s > 0:
             x = x + sqrt(var) * noise(x, generator)
         yield x
@@ -76,7 +76,7 @@ def dpm_solver(schedule: Schedule, xT: Batch, eps_model: EpsModel, *, steps: int
         h = _half_log_snr(schedule, s) - _half_log_snr(schedule, t)
         D = x0_hat + (h / (2 * h_before) if s > 0 else 0.0) * (x0_hat - x0_before)
         (signal_t, noise_t), (signal_s, noise_s) = (map(sqrt, schedule.shares(n)) for n in (t, s))
-        x = noise_s / noise_t * x + (signal_s - signal_t * noise_s / noise_t) * D
+        x = (noise_s / noise_t * x + (signal_s - signal_t * noise_s / noise_t) * D).to(xT)
         x0_before, h_before = x0_hat, h
         yield x
 

@@ -135,9 +135,10 @@ class Schedule:
 
     def _table_beside(self, like: Tensor) -> Tensor:
         """The rows on the device and in the dtype of `like`, made once. Every entry was formed in float64."""
-        kind = (like.device, like.dtype)
+        # Half precision has no room for ᾱ_T: its pictures are multiplied by single numbers.
+        kind = (like.device, torch.promote_types(like.dtype, torch.float32))
         if kind not in self._copies:
-            self._copies[kind] = self._table.to(like.dtype).to(like.device)
+            self._copies[kind] = self._table.to(kind[1]).to(kind[0])
         return self._copies[kind]
 
 

@@ -1,5 +1,7 @@
 """Train, be killed at awkward moments, go on: prints, as JSON, what came of it. Run by test_training.py.
 
+By hand, for 50 kills at random moments: python -m tests.learning.killed_training FOLDER 50
+
 One process forks all the trainings, so that torch is imported and warmed up only once.
 """
 
@@ -77,12 +79,12 @@ def dies_at(event, folder):
     def around(owner, name, half=None):
         original = getattr(owner, name)
 
-        def patched(*arguments):
+        def patched(*arguments, **options):
             if half:  # what the disk holds when the file is half written
                 path, content, *_ = arguments
                 half(path, content[: len(content) // 2])
             maybe()
-            out = original(*arguments)
+            out = original(*arguments, **options)
             maybe()
             return out
 
@@ -96,10 +98,11 @@ def dies_at(event, folder):
     training(folder)
 
 
-def killed_at_random(folder):
+def killed_at_random(folder, count):
     """Kill at random moments until it is near its end. How often, and whether every checkpoint was whole."""
     moments, kills, good = random.Random(0), 0, True
-    for target in (1, 4, 7, 10, 14, 18):  # steps, each followed by a moment of its own
+    for k in range(count):  # after so many steps, and a moment of its own
+        target = 1 + k * (STEPS // 2) // count
         child = forked(training, folder)
         late = time.monotonic() + 30  # or a training that fails would be waited for without end
         while steps_done(folder) < target and time.monotonic() < late:
@@ -114,7 +117,8 @@ def killed_at_random(folder):
 def killed_while_writing(folder):
     """Kill at each event of writing the very first checkpoint in turn, then of writing over an older one."""
     kills, good = 0, True
-    first = 12  # before and after each of: tensors written, synced, renamed; note written, synced, renamed
+    begins = 2  # before and after the note that says who is at work
+    first = begins + 20  # and each of: written, synced, renamed, tidied, its folder synced; tensors, then the note
     over = first + 2  # and the older tensors deleted
     for event in [*range(1, first + 1), *range(1, over + 1)]:
         kills += ended(forked(dies_at, event, folder)) == -signal.SIGKILL
@@ -123,13 +127,15 @@ def killed_while_writing(folder):
 
 
 def main():
-    root = Path(sys.argv[1])
+    global STEPS
+    root, count = Path(sys.argv[1]), int((*sys.argv, 6)[2])
+    STEPS = max(40, 4 * count)
     training(root / "never")
     report = {}
-    for name, scenario in (("random", killed_at_random), ("writing", killed_while_writing)):
+    for name, scenario, how in (("random", killed_at_random, [count]), ("writing", killed_while_writing, [])):
         folder = root / name
         folder.mkdir()
-        kills, good, status = scenario(folder)
+        kills, good, status = scenario(folder, *how)
         theirs, ours = ({f.name: f.read_bytes() for f in (root / k).iterdir()} for k in ("never", name))
         report[name] = {"kills": kills, "whole": good, "status": status, "same": theirs == ours}
     print(json.dumps(report))

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from diffusion_lesson.learning import checkpoints
-from diffusion_lesson.learning.training import main_process, train
+from diffusion_lesson.learning.distributed import main_process
+from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.schedule import cosine
 

@@ -12,14 +12,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.nn.utils import clip_grad
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from diffusion_lesson.learning import data, training
-from diffusion_lesson.learning.training import main_process, train
-from diffusion_lesson.networks.unet import UNet
+from diffusion_lesson.learning import checkpoints, data, training
+from diffusion_lesson.learning.distributed import Distributed, main_process
+from diffusion_lesson.learning.training import train
+from diffusion_lesson.networks import unet
+from diffusion_lesson.networks.unet import UNet, earlier_name
+from diffusion_lesson.process import gaussian, schedule
 from diffusion_lesson.process.schedule import Schedule, cosine, linear
 from tests.learning import launched_training
 
@@ -172,7 +177,7 @@ class Listener(nn.Module):
 def heard(drop_labels):
     """What a network hears whose pictures are as bright as their label, and hardly noised."""
     model, labels = Listener(), torch.arange(20) % 5
-    images = (labels.float() / 5)[:, None, None, None].expand(20, 1, 8, 8)
+    images = (labels.float() / 5 - 0.01)[:, None, None, None].expand(20, 1, 8, 8)
     options = {"labels": labels, "drop_labels": drop_labels, "lr": 1e-9}
     list(train(model, images, Schedule([1e-8]), steps=40, batch_size=50, **options))
     return model.heard
@@ -336,7 +341,7 @@ def test_finished_it_yields_the_end_once_more(tmp_path, uninterrupted):
 
 def test_the_last_checkpoint_is_the_only_one_left(tmp_path):
     list(run(tmp_path))
-    assert {file.name for file in tmp_path.iterdir()} == {"checkpoint.json", "step-00000012.safetensors"}
+    assert {file.name for file in tmp_path.iterdir()} == {"checkpoint.json", "step-00000012.safetensors", "lock"}
 
 
 def test_a_partial_file_counts_for_nothing_and_goes_with_the_next_checkpoint(tmp_path, uninterrupted):
@@ -367,7 +372,7 @@ class Transposed(nn.Module):
 
 
 CHANGES = {
-    "steps": {"steps": 13},
+    "steps": {"steps": 1},
     "batch_size": {"batch_size": 5},
     "lr": {"lr": 2e-2},
     "ema": {"ema": 0.9},
@@ -437,7 +442,7 @@ def killed(tmp_path_factory):
 
 
 @POSIX
-@pytest.mark.parametrize(("when", "kills"), [("random", 6), ("writing", 26)])
+@pytest.mark.parametrize(("when", "kills"), [("random", 6), ("writing", 46)])
 def test_killed_again_and_again_it_ends_with_the_same_bits(killed, when, kills):
     assert killed[when] == {"kills": kills, "whole": True, "status": 0, "same": True}
 
@@ -498,15 +503,15 @@ def test_one_process_goes_on_where_two_stopped(launched, alone, tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared_equally_is_refused(monkeypatch):
-    monkeypatch.setattr(training, "_team", lambda device: training._Team(torch.device(device), size=3))
+    monkeypatch.setattr(training, "distributed", lambda device: Distributed(torch.device(device), world_size=3))
     with pytest.raises(ValueError, match=r"^batch_size: expected a multiple of the 3 processes, got 4$"):
         next(run(None))
 
 
 def test_a_checkpoint_that_not_every_process_sees_is_refused(monkeypatch, tmp_path):
     stopped(tmp_path, 5)
-    half = training._Team(torch.device("cpu"), mean=lambda value: value / 2)  # the other process found none
-    monkeypatch.setattr(training, "_team", lambda device: half)
+    half = Distributed(torch.device("cpu"), mean=lambda value: value / 2)  # the other process found none
+    monkeypatch.setattr(training, "distributed", lambda device: half)
     with pytest.raises(ValueError, match=r"^checkpoint: not every process sees the one in "):
         next(run(tmp_path))
 
@@ -599,3 +604,164 @@ def test_compiled_with_bf16_and_channels_last_its_checkpoint_is_as_of_a_plain_on
     assert names == model.state_dict().keys()
     (progress,) = run(tmp_path, model=copy.deepcopy(model), precision="bf16")  # a plain one takes it up
     assert progress.loss == heard[-1]
+
+
+# Trained longer
+
+
+def test_a_finished_training_goes_on_to_more_steps_with_a_rate_of_its_own(tmp_path, monkeypatch):
+    rates, real = [], training.learning_rate
+    monkeypatch.setattr(training, "learning_rate", lambda *given: rates.append(given) or real(*given))
+    first = losses(run(tmp_path))
+    second = losses(run(tmp_path, seed=7, steps=20))
+    assert (len(first), len(second)) == (12, 8)
+    assert rates[:12] == [(n, 12, 1e-2) for n in range(1, 13)]
+    assert rates[12:] == [(n, 8, 1e-2) for n in range(1, 9)]
+
+
+def test_the_longer_training_resumes_with_the_same_bits(tmp_path):
+    for folder, stops in ((tmp_path / "whole", []), (tmp_path / "parts", [16])):
+        list(run(folder))
+        for stop in stops:
+            loop = run(folder, steps=20, checkpoint_every=2)
+            while next(loop).step < stop:
+                pass
+            loop.close()
+        list(run(folder, seed=7, steps=20, checkpoint_every=2))
+    ends = [load_file(folder / "step-00000020.safetensors") for folder in (tmp_path / "whole", tmp_path / "parts")]
+    assert all(torch.equal(ends[1][name], value) for name, value in ends[0].items())
+
+
+def test_an_unfinished_training_is_ended_before_it_is_made_longer(tmp_path):
+    stopped(tmp_path, 5)
+    with pytest.raises(ValueError, match=r"^steps: .* has made 5 of 12 steps; let it end with these"):
+        next(run(tmp_path, steps=20))
+
+
+def test_progress_saves_a_checkpoint_of_its_step(tmp_path, uninterrupted):
+    loop = run(tmp_path)
+    for progress in loop:
+        if progress.step == 7:
+            progress.save()
+            break
+    loop.close()
+    assert json.loads((tmp_path / "checkpoint.json").read_text())["step"] == 7
+    assert losses(run(tmp_path, seed=7)) == uninterrupted[0][7:]
+
+
+# Another device, another version
+
+
+def test_begun_on_another_kind_of_device_it_goes_on_and_says_that_noise_is_drawn_anew(tmp_path):
+    stopped(tmp_path, 5)
+    file = tmp_path / "step-00000005.safetensors"
+    tensors = {name: value.clone() for name, value in load_file(file).items()}
+    save_file(tensors | {"generator": torch.zeros(16, dtype=torch.uint8)}, file)  # as CUDA's
+    with pytest.warns(UserWarning, match=r"^checkpoint: .* another kind of device"):
+        (first, *_) = loop = list(run(tmp_path, seed=7))
+    assert (first.step, len(loop)) == (6, 7)
+
+
+def test_a_checkpoint_under_the_earlier_names_of_the_unet_goes_on_with_the_same_bits(tmp_path, uninterrupted):
+    stopped(tmp_path, 5)
+    note, file = tmp_path / "checkpoint.json", tmp_path / "step-00000005.safetensors"
+    earlier = {}
+    for name, value in load_file(file).items():
+        part, _, key = name.partition("/")
+        earlier[f"{part}/{earlier_name(key)}" if part in ("model", "averaged") else name] = value.clone()
+    assert earlier.keys() != load_file(file).keys()
+    save_file(earlier, file)
+    written = json.loads(note.read_text())
+    written["settings"] |= {"precision": "single", "network": checkpoints._earlier_layout(small(classes=3))}
+    note.write_text(json.dumps(written))
+    assert losses(run(tmp_path, seed=7)) == uninterrupted[0][5:]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda t: t | {"model/head.weight": t["model/head.weight"][:, :1]},
+        lambda t: {k: v for k, v in t.items() if k != "averaged/head.bias"},
+        lambda t: t | {"model/more": torch.zeros(1)},
+        lambda t: t | {"model/head.bias": t["model/head.bias"].double()},
+        lambda t: t | {"optimizer0/999/exp_avg": torch.zeros(1)},
+        lambda t: t | {"optimizer0/0/exp_avg": torch.zeros(7)},
+        lambda t: {k: v for k, v in t.items() if k != "generator"},
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused_before_anything_is_loaded(tmp_path, spoil):
+    stopped(tmp_path, 5)
+    file = tmp_path / "step-00000005.safetensors"
+    save_file({k: v.clone() for k, v in spoil(load_file(file)).items()}, file)
+    model = small(7, classes=3)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"^checkpoint: .* holds a damaged one"):
+        next(run(tmp_path, model=model))
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+# What a device asks for
+
+
+def test_where_there_is_no_foreach_it_trains(monkeypatch):
+    # The rule of Apple's GPUs, in force on the CPU.
+    monkeypatch.setattr(clip_grad, "_device_has_foreach_support", lambda device: False)
+    monkeypatch.setattr(clip_grad, "_has_foreach_support", lambda tensors, device: False)
+    assert len(losses(train(small(), pictures(), cosine(10), steps=2, batch_size=4))) == 2
+
+
+def test_a_step_reads_one_small_tensor_and_no_more(monkeypatch):
+    # As on a GPU, where every reading waits: only the loss and the norm are read, together.
+    for module in (gaussian, schedule, unet):
+        monkeypatch.setattr(module, "readable", lambda _: False)
+    lists, real = [], torch.Tensor.tolist
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda self: lists.append(self.shape) or real(self))
+    options = {"labels": torch.arange(20) % 3, "drop_labels": 0.3, "predicts": "v", "batch_size": 4}
+    loop = train(small(classes=3), pictures(), cosine(10), steps=4, **options)
+    next(loop)
+    lists.clear()
+    with Reads() as reads:
+        next(loop)
+    assert (lists, reads.count) == ([torch.Size([2])], 0)
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often a number leaves its tensor for Python."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
+def test_labels_of_any_integers_teach_the_same(dtype):
+    options = {"steps": 3, "batch_size": 4, "drop_labels": 0.5}
+    heard = losses(
+        train(small(classes=3), pictures(), cosine(10), labels=(torch.arange(20) % 3).to(dtype), **options)
+    )
+    assert heard == losses(train(small(classes=3), pictures(), cosine(10), labels=torch.arange(20) % 3, **options))
+
+
+def test_pictures_in_0_to_1_are_noticed():
+    with pytest.warns(UserWarning, match=r"^images: no value is below 0"):
+        next(train(small(), (pictures() + 1) / 2, cosine(10), steps=1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_in_half_precision_is_refused_since_its_average_would_stand_still(dtype):
+    with pytest.raises(ValueError, match=r"^model: expected weights in single precision"):
+        next(train(small().to(dtype), pictures(), cosine(10), steps=1))
+
+
+@pytest.mark.parametrize(
+    ("rank", "world", "main"), [("1", None, True), ("1", "1", True), ("1", "2", False), ("0", "2", True)]
+)
+def test_a_rank_alone_says_nothing(monkeypatch, rank, world, main):
+    monkeypatch.setenv("RANK", rank)
+    if world is None:
+        monkeypatch.delenv("WORLD_SIZE", raising=False)
+    else:
+        monkeypatch.setenv("WORLD_SIZE", world)
+    assert main_process() == main

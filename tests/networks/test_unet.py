@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from pathlib import Path
 
 import pytest
@@ -269,6 +268,7 @@ EARLIER = {
 @pytest.mark.parametrize("key", EARLIER)
 def test_an_earlier_name_of_a_weight_is_known(key):
     assert unet.current_name(key) == EARLIER[key]
+    assert unet.earlier_name(EARLIER[key]) == key
 
 
 def test_todays_names_stay():
@@ -278,20 +278,8 @@ def test_todays_names_stay():
 
 @pytest.mark.parametrize("prefix", ["", "inner."])
 def test_weights_under_their_earlier_names_are_loaded(prefix):
-    def earlier(key: str) -> str:
-        for old, new in (
-            (r"^down_blocks\.", "down."),
-            (r"^up_blocks\.", "up."),
-            (r"\.scale_shift\.", ".told."),
-            (r"\.shortcut\.", ".short."),
-            (r"^downsample\.(\d+)", lambda found: f"shrink.{int(found[1]) - 1}"),
-            (r"^upsample\.(\d+)\.1", lambda found: f"enlarge.{int(found[1]) - 1}"),
-        ):
-            key = re.sub(old, new, key)
-        return key
-
     trained = perturbed(UNet(1, 8, mults=(1, 2, 4), classes=2, attention=True))
-    saved = {prefix + earlier(key): value for key, value in trained.state_dict().items()}
+    saved = {prefix + unet.earlier_name(key): value for key, value in trained.state_dict().items()}
     assert len(set(saved) - {prefix + key for key in trained.state_dict()}) > 40
     fresh = UNet(1, 8, mults=(1, 2, 4), classes=2, attention=True)
     loader = torch.nn.ModuleDict({"inner": fresh}) if prefix else fresh

@@ -1,0 +1,68 @@
+"""The processes that train together: one alone, or those that `accelerate launch` started."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Distributed:
+    """The processes that train together, seen from one of them. Alone, there is nothing to agree on."""
+
+    device: torch.device
+    rank: int = 0
+    world_size: int = 1
+    wrap: Callable[[nn.Module], nn.Module] = lambda model: model  # its gradients are the mean over all processes
+    mean: Callable[[Tensor], Tensor] = lambda value: value  # over all processes
+    barrier: Callable[[], None] = lambda: None  # until all are here
+
+    def rows(self, batch_size: int) -> slice:
+        """Which of a batch's rows are this process's."""
+        share = batch_size // self.world_size
+        return slice(share * self.rank, share * (self.rank + 1))
+
+
+def alone() -> bool:
+    """Whether this process trains by itself: WORLD_SIZE decides. A RANK that was left over says nothing."""
+    return os.environ.get("WORLD_SIZE", "1") == "1"
+
+
+def main_process() -> bool:
+    """Whether this process is the one to print and to write files: one alone, or the first of several."""
+    return alone() or os.environ.get("RANK", "0") == "0"
+
+
+def distributed(device: str | torch.device) -> Distributed:
+    """One process on `device`, or those that `accelerate launch` started, each on its own device of that kind."""
+    if alone():
+        return Distributed(torch.device(device))
+    from accelerate import Accelerator  # optional: only several processes need it
+
+    # Autocast is training's own, so what `accelerate config` says of mixed precision is not taken.
+    accelerator = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no")
+    return Distributed(
+        accelerator.device, accelerator.process_index, accelerator.num_processes,
+        wrap=accelerator.prepare_model, mean=lambda value: accelerator.reduce(value, "mean"),
+        barrier=accelerator.wait_for_everyone,
+    )  # fmt: skip
+
+
+def on_own_rows(
+    model: nn.Module, labels: Tensor | None, rows: slice, dtype: torch.dtype
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """`model` as a function of (x_t, t) that is asked only about these rows of a batch; the others are left at 0.
+
+    It computes in `dtype` where that is safe (autocast).
+    """
+
+    def shared(xt: Tensor, t: Tensor) -> Tensor:
+        given = {} if labels is None else {"labels": labels[rows]}
+        out = torch.zeros_like(xt)
+        with torch.autocast(xt.device.type, dtype, enabled=dtype != torch.float32):
+            out[rows] = model(xt[rows], t[rows], **given)
+        return out
+
+    return shared
