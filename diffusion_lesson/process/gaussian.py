@@ -1,4 +1,4 @@
-"""The Gaussian N(mean, var): every distribution of this course, its KL divergence and its bins."""
+"""The Gaussian N(mean, var): what the processes q and p return, its KL divergence and its bins."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

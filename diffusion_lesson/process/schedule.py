@@ -92,7 +92,7 @@ class Schedule:
         return self._rows(2, t, like, first=0)
 
     def one_minus_alpha_bar_at(self, t: Steps, like: Batch) -> Tensor:
-        """1 − ᾱ_t for 0 ≤ t ≤ T, exact near t = 0 where the difference of two floats is not."""
+        """1 − ᾱ_t for 0 ≤ t ≤ T, with all its digits near t = 0, where the difference of two floats loses them."""
         return self._rows(4, t, like, first=0)
 
     def shares(self, step: int) -> tuple[float, float]:
