@@ -90,7 +90,7 @@ class Block(nn.Module):
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.scale_shift = nn.Linear(embedding, 2 * channels_out)
         self.shortcut = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
-        _start_at_zero(self.conv2)  # at first every block passes its input on
+        _start_at_zero(self.conv2)  # at first every block is its shortcut alone
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """The residual block's output at the embedded step."""

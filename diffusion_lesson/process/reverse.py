@@ -19,7 +19,8 @@ def p_prior(like: Batch) -> Gaussian:
 def p_variance(schedule: Schedule, t: Steps, like: Batch, variance: Variance) -> Rows:
     """σ_t² of p_θ(x_{t−1} | x_t): β_t or β̃_t (DDPM section 3.2). β̃_1 = 0 is replaced by β̃_2, as in DDPM's code.
 
-    Each is the best choice for one kind of data: "beta" for x_0 ~ N(0, I), "beta_tilde" for a single point.
+    "beta" is β_t at t = 1 too. (There DDPM's code takes β̃_2 with either choice, for the sake of the likelihood.)
+    With the best ε each is exact for one kind of data: "beta" for x_0 ~ N(0, I), "beta_tilde" for a single point.
     """
     if variance == "beta":
         return schedule.at(t, like).beta
