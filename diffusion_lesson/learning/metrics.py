@@ -54,7 +54,8 @@ def moments_distance(a: Moments, b: Moments) -> float:
 def frechet_distance(features_a: Float[Tensor, " N F"], features_b: Float[Tensor, " M F"]) -> float:
     """`moments_distance` of two sets of features: Gaussians fitted to each, compared.
 
-    It is 0 for equal sets and, on average, falls with more samples. ValueError for fewer than 2 rows, or rows that don't fit.
+    It is 0 for equal sets and, on average, falls with more samples. ValueError for fewer than 2 rows, or rows that
+    don't fit.
     """
     for name, rows in (("features_a", features_a), ("features_b", features_b)):
         if len(rows) < 2 or not rows.isfinite().all():
