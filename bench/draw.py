@@ -86,7 +86,7 @@ def growth(results: dict[str, Any], folder: Path) -> None:
 
 
 def strips(folder: Path) -> None:
-    """The first ten pictures that each contender drew."""
+    """The first twenty pictures that each contender drew."""
     files = {name: folder / "samples" / f"{name}.png" for name in LOOKS}
     found = {name: file for name, file in files.items() if file.exists()}
     figure, axes = plt.subplots(len(found), 1, figsize=(8.4, 0.62 * len(found)), squeeze=False)

@@ -48,7 +48,7 @@ PLANS = {
     "course-labels": Plan(200, 100, (0.35, 1.0), (32, 40)),
     "ddpm-pytorch": Plan(200, 50, (1.0,), (8, 40)),
 }
-OURS = Plan(500, 250, (0.05, 0.1, 0.2, 0.4, 0.7, 1.0), (64, None))
+OURS = Plan(500, 250, (0.05, 0.1, 0.2, 0.4, 0.7, 1.0), (200, None))
 QUICK = Plan(4, 4, (0.5, 1.0), (2, 4), 1)
 MANY = 5000  # pictures of ours, by the sampler that a reader of the package would choose
 
@@ -96,7 +96,8 @@ def perform(job: str, results: dict[str, Any], *, quick: bool, runs: Path) -> An
     if kind == "bits":
         count, steps = plan.bits
         x, y = _pictures("test")
-        return scores.bits(contender, x[:count], y[:count], steps=steps)
+        chosen = scores.picked(count, len(x))
+        return scores.bits(contender, x[chosen], y[chosen], steps=steps) | {"pictures": "at random"}
     if kind == "samplers":
         return {sampler: _drawn(contender, sampler, plan.count, plan, seed)[0] for sampler in others}
     if kind == "many":

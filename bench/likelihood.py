@@ -13,7 +13,8 @@ from math import cos, pi
 from pathlib import Path
 
 import torch
-from ship import BITS, bits
+from scores import picked
+from ship import BITS, bits, coded
 from torch import Tensor, nn
 
 from diffusion_lesson.learning import data, weights
@@ -56,29 +57,46 @@ def train(model: nn.Module, schedule: Schedule, x: Tensor, labels: Tensor, predi
 
 
 def main() -> None:
-    """Bits before, as the card has them, and after, on the same test pictures."""
+    """Bits before and after, on the same test pictures with the same noise, and their difference."""
     torch.set_num_threads(1)
     model, schedule, card = weights.load("mnist")
     train_set, test_set = data.mnist("train"), data.mnist("test")
-    x, labels = data.to_signed(test_set.images[:TEST]), test_set.labels[:TEST]
-    found = {"before": {name: value for name, value in card.measured.items() if name.startswith("bits")}}
+    chosen = picked(TEST, len(test_set))
+    x, labels = data.to_signed(test_set.images[chosen]), test_set.labels[chosen]
+    before = coded(model, schedule, card, x, labels)
     begun = time.process_time()
-    after = train(
+    learned = train(
         model.train().requires_grad_(True),
         schedule,
         data.to_signed(train_set.images),
         train_set.labels,
         card.predicts,
     )
-    found["training"] = {
-        "begins with": card.name, "steps": STEPS, "batch_size": BATCH, "lr": RATE, "ema": EMA, "seed": 0,
-        "cpu_seconds": round(time.process_time() - begun),
-    }  # fmt: skip
+    seconds = round(time.process_time() - begun)
     Path("runs").mkdir(exist_ok=True)
-    torch.save(after.state_dict(), "runs/likelihood.pt")
-    found["after"] = bits(after, schedule, card, x, labels)
+    torch.save(learned.state_dict(), "runs/likelihood.pt")
+    after = coded(learned, schedule, card, x, labels)
+    fall = before["total"] - after["total"]  # picture by picture
+    later, count = chosen >= len(test_set) // 2, len(test_set)
+    found = {
+        "before": bits(card, before, out_of=count),
+        "before, by half of the test file": {
+            name: bits(card, {"total": before["total"][half]}, out_of=count)
+            for name, half in {"first": ~later, "second": later}.items()
+        },
+        "training": {
+            "begins with": card.name, "steps": STEPS, "batch_size": BATCH, "lr": RATE, "ema": EMA, "seed": 0,
+            "cpu_seconds": seconds,
+        },
+        "after": bits(card, after, out_of=count),
+        "fall": {
+            "mean": round(fall.mean().item(), 4),
+            "standard error": round((fall.std() / len(fall) ** 0.5).item(), 4),
+            "share of the pictures": round((fall > 0).double().mean().item(), 4),
+        },
+    }  # fmt: skip
     print(found, flush=True)
-    (HERE / "likelihood.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    (HERE / "likelihood.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Make the weights that ship: train, score, and write them with their cards.
 
 python bench/ship.py classifier-mnist digits mnist-without-7 mnist      # in this order; hours on two cores
+python bench/ship.py --score digits mnist                               # no training: scores what ships anew
 
 Needs MNIST (data.mnist fetches it). A training that was stopped goes on from its checkpoint under runs/ship.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 import floors
 import torch
 from safetensors.torch import save_file
+from scores import picked
 
 from diffusion_lesson.__main__ import draw, write_grid
 from diffusion_lesson.learning import data, fingerprints, metrics, recipes, weights
@@ -128,7 +130,9 @@ def score(name: str) -> None:
         distance = metrics.moments_distance(real, metrics.moments(rows))
         measured[f"Fréchet distance, n = {count}, {words}"] = round(distance, 2)
         print(name, words, round(distance, 2), flush=True)
-    measured |= bits(model, schedule, card, test_x[kept][:BITS], test.labels[kept][:BITS])
+    chosen = picked(BITS, int(kept.sum()))
+    each = coded(model, schedule, card, test_x[kept][chosen], test.labels[kept][chosen])
+    measured |= bits(card, each, out_of=int(kept.sum()))
     tensors = copy.deepcopy(model).half()
     weights.save(weights.SHIPPED / name, tensors, replace(card, measured=measured))
     floors.tell(name)
@@ -151,18 +155,40 @@ def pictures(model, schedule, card, classes, *, count, sampler, steps, weight) -
     return torch.cat(out)
 
 
-def bits(model, schedule, card, x, labels) -> dict[str, object]:
-    """Bits per dimension of x by the exact ledger over all t, β̃, x̂_0 kept in [−1, 1]; in three parts."""
-    told = labels if card.config["classes"] else None
-    eps_model = clipped(schedule, as_eps(schedule, model, predicts=card.predicts, labels=told))
+def coded(model, schedule, card, x, labels) -> dict[str, torch.Tensor]:
+    """Bits per dimension of each x, whole and in parts: the ledger over all t with β̃, x̂_0 kept in [−1, 1]."""
     decoder = partial(discretized_log_prob, levels=card.levels)
-    book = elbo.ledger(
-        schedule, x, eps_model, variance="beta_tilde", decoder=decoder, generator=torch.Generator().manual_seed(0)
+    generator, found = torch.Generator().manual_seed(0), []
+    for part, told in zip(x.split(100), labels.split(100), strict=True):
+        eps_model = as_eps(
+            schedule, model, predicts=card.predicts, labels=told if card.config["classes"] else None
+        )
+        book = elbo.ledger(
+            schedule,
+            part,
+            clipped(schedule, eps_model),
+            variance="beta_tilde",
+            decoder=decoder,
+            generator=generator,
+        )
+        parts = torch.stack([book.total(), book.prior, book.denoising_sum(), book.reconstruction])
+        found.append(torch.stack([elbo.bits_per_dim(nats, part) for nats in parts]))
+    return dict(zip(("total", "L_T", "sum of L_{t-1}", "L_0"), torch.cat(found, 1), strict=True))
+
+
+def bits(card: weights.Card, each: dict[str, torch.Tensor], *, out_of: int) -> dict[str, object]:
+    """An entry of a card: the means of what `coded` found, and how far the total varies between pictures."""
+    total, told = each["total"], ", given the label" if card.config["classes"] else ""
+    which = (
+        f"all {out_of} test pictures" if len(total) == out_of else f"{len(total)} test pictures drawn at random"
     )
-    parts = {"total": book.total(), "L_T": book.prior, "sum of L_{t-1}": book.denoising_sum()}
-    parts |= {"L_0": book.reconstruction}
-    per_dim = {key: round(elbo.bits_per_dim(nats, x).mean().item(), 4) for key, nats in parts.items()}
-    return {f"bits per dimension, {len(x)} test pictures, all t": per_dim}
+    spread = {"standard error": total.std() / len(total) ** 0.5, "from picture to picture": total.std()}
+    entry = {name: values.mean() for name, values in each.items()} | spread
+    return {
+        f"bits per dimension, σ² = β̃{told}, all t, {which}": {
+            name: round(v.item(), 4) for name, v in entry.items()
+        }
+    }
 
 
 def _ddpm(schedule, xT, eps_model, *, steps, generator):
@@ -173,7 +199,7 @@ def _dpm(schedule, xT, eps_model, *, steps, generator):
     return samplers.dpm_solver(schedule, xT, eps_model, steps=steps)
 
 
-BITS = 100  # test pictures for the ledger: each costs T calls
+BITS = 1000  # test pictures for the ledger, at most: each costs T calls
 _ddim = partial(samplers.ddim, eta=1.0)
 # (words, pictures, sampler, steps, guidance weight)
 SAMPLERS = {
@@ -199,9 +225,11 @@ def commit() -> str:
 
 
 if __name__ == "__main__":
-    for job in sys.argv[1:]:
+    jobs, only_score = [job for job in sys.argv[1:] if job != "--score"], "--score" in sys.argv
+    for job in jobs:
         if job == "classifier-mnist":
             ship_classifier()
         else:
-            ship_generator(job)
+            if not only_score:
+                ship_generator(job)
             score(job)

@@ -178,7 +178,9 @@ def bound(results: Results) -> list[str]:
         if book:
             parts = [f"{book[key]:.4f}" for key in ("prior", "denoising", "reconstruction")]
             total = f"{book['total']:.3f} ± {book['error']:.3f}"
-            out.append(f"| {told} | {' | '.join(parts)} | {total} | {book['n']} | {book['steps']} of 1000 |")
+            chosen = book.get("pictures", "first")  # older entries took them in the file's order
+            shown = f"{book['n']} {chosen}" if chosen == "at random" else f"the {chosen} {book['n']}"
+            out.append(f"| {told} | {' | '.join(parts)} | {total} | {shown} | {book['steps']} of 1000 |")
     return out
 
 

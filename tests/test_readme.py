@@ -1,10 +1,13 @@
 """README: what it names exists."""
 
+import json
 import re
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from diffusion_lesson.learning import recipes, weights
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -40,3 +43,35 @@ def test_what_make_is_asked_for_is_a_target(file: str) -> None:
     asked = set(re.findall(r"(?:^|`|bench-peers )make ([a-z]+)", text, re.M))
     assert asked
     assert asked <= targets == set(phony.split())
+
+
+def _row(name: str) -> str:
+    """What README's tables say of weights or of a recipe."""
+    (found,) = (line for line in README.splitlines() if line.startswith(f"| `{name}`"))
+    return found
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist-without-7", "digits"])
+def test_the_scores_of_weights_that_ship_are_those_of_their_cards(name: str) -> None:
+    row = _row(name)
+    for words, value in weights.card(name).measured.items():
+        if words.startswith("bits"):
+            assert f"{value['total']:.2f} ± {value['standard error']:.2f}" in row
+            assert f"{int(re.findall(r'([0-9]+) test pictures', words)[0]):,}" in row
+        elif words.startswith("Fréchet") and name != "digits":  # those of digits stand in its recipe's row
+            assert str(value) in row
+            assert f"{int(re.findall('n = ([0-9]+)', words)[0]):,}" in row
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in recipes.ALL.items() if recipe.measured])
+def test_the_scores_of_recipes_are_those_that_they_hold(name: str) -> None:
+    for distances in recipes.ALL[name].measured.values():
+        told = [float(number) for number in re.findall(r"\d+\.\d+", _row(name))]
+        assert all(any(abs(number - distance) < 0.0501 for number in told) for distance in distances)
+
+
+def test_the_bits_after_training_for_them_are_those_measured() -> None:
+    likelihood = json.loads((ROOT / "bench" / "likelihood.json").read_text("utf-8"))
+    ((before,), (after,)) = (likelihood[when].values() for when in ("before", "after"))
+    assert before in weights.card("mnist").measured.values()
+    assert f"{after['total']:.2f} after" in _row("mnist")

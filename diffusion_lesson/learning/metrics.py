@@ -42,7 +42,7 @@ def moments(rows: Float[Tensor, " N F"]) -> Moments:
 def moments_distance(a: Moments, b: Moments) -> float:
     """‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½): the Fréchet distance of two Gaussians, squared.
 
-    It is told beside the counts and the real-against-real floor (arXiv:1706.08500).
+    arXiv:1706.08500. Tell it beside both counts, and beside the floor: what real pictures score with as many.
     """
     if a.mean.shape != b.mean.shape:
         raise ValueError(f"b: expected {len(a.mean)} features, as a has, got {len(b.mean)}")
@@ -58,7 +58,8 @@ def moments_distance(a: Moments, b: Moments) -> float:
 def frechet_distance(features_a: Float[Tensor, " N F"], features_b: Float[Tensor, " M F"]) -> float:
     """`moments_distance` of two sets of features: Gaussians fitted to each, compared.
 
-    It is 0 for equal sets and falls with more samples. ValueError for fewer than 2 rows, or rows that don't fit.
+    It is 0 for equal sets and, on average, falls with more samples. ValueError for fewer than 2 rows, or rows that
+    don't fit.
     """
     for name, rows in (("features_a", features_a), ("features_b", features_b)):
         if len(rows) < 2 or not rows.isfinite().all():
