@@ -123,9 +123,10 @@ def mnist(split: str = "train") -> ImageSet:
     """
     _check_split(split)
     part = "train" if split == "train" else "t10k"
-    images = read_idx(fetch(f"mnist/{part}-images-idx3-ubyte.gz"), dimensions=3)
+    path = fetch(f"mnist/{part}-images-idx3-ubyte.gz")
+    images = read_idx(path, dimensions=3)
     labels = read_idx(fetch(f"mnist/{part}-labels-idx1-ubyte.gz"), dimensions=1)
-    return ImageSet(torch.from_numpy(images)[:, None], torch.from_numpy(labels).long(), _DIGITS, levels=256)
+    return _from(path, images[:, None], labels, _DIGITS)
 
 
 def cifar10(split: str = "train") -> ImageSet:
@@ -137,14 +138,21 @@ def cifar10(split: str = "train") -> ImageSet:
     path = fetch("cifar10/cifar-10-binary.tar.gz")
     batches = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
     names, *records = read_members(path, ["batches.meta.txt", *batches])
-    raw = b"".join(records)
-    if len(raw) % 3073:
-        raise ValueError(f"{path}: {len(raw)} bytes of pictures are not whole records of 3073. {RENEW}")
+    if odd := [len(raw) for raw in records if len(raw) % 3073]:
+        raise ValueError(f"{path}: {odd[0]} bytes of pictures are not whole records of 3073. {RENEW}")
     # A record is one label and 3072 pixel values: all red ones row by row, then green, then blue.
-    table = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
-    images = torch.from_numpy(table[:, 1:].reshape(-1, 3, 32, 32).copy())
-    labels = torch.from_numpy(table[:, 0].astype(np.int64))
-    return ImageSet(images, labels, tuple(names.decode("ascii").split()), levels=256)
+    tables = [np.frombuffer(raw, np.uint8).reshape(-1, 3073) for raw in records]
+    images = np.concatenate([table[:, 1:] for table in tables]).reshape(-1, 3, 32, 32)
+    labels = np.concatenate([table[:, 0] for table in tables])
+    return _from(path, images, labels, tuple(bytes(names).decode("ascii", "replace").split()))
+
+
+def _from(path: Path, images: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> ImageSet:
+    """The set of an official file, whose name an error has in front."""
+    try:
+        return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), names, levels=256)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}. {RENEW}") from error
 
 
 def image_folder(path: str | os.PathLike[str], size: int) -> ImageSet:

@@ -4,8 +4,13 @@ The only module that downloads. A file is fetched once, to the user's cache fold
 environment variable DIFFUSION_LESSON_DATA names (as `mnist/*.gz` and `cifar10/cifar-10-binary.tar.gz`).
 """
 
+import contextlib
 import gzip
+import hashlib
+import io
+import math
 import os
+import secrets
 import struct
 import tarfile
 import time
@@ -32,94 +37,158 @@ _CHECKSUMS = {
     "cifar10/cifar-10-binary.tar.gz": "md5:c32a1d4ab5d03f1284b67883e8d87530",  # the one its authors publish
 }
 _ROUNDS = 2  # times that every mirror is tried
+_TIMEOUT = 30  # seconds without an answer
+_PATIENCE, _SLOWEST = 60, 1000  # after so many seconds, fewer bytes a second are too few
+_STALE = 3600  # seconds after which nobody writes on at what a killed process has left
+LIMIT = 2**28  # bytes of a file, packed or not: more than any official one has
 RENEW = "Delete it, and the next call downloads it again."
+_ELSEWHERE = "The variable DIFFUSION_LESSON_DATA names another folder to look in."
 
 
 def fetch(file: str) -> Path:
     """Where an official file such as "mnist/train-labels-idx1-ubyte.gz" lies, downloaded if it was not there.
 
-    pooch writes under a temporary name in the same folder and renames when the checksum is right, so whatever
-    happens meanwhile there is the whole official file under this name, or none.
+    It is written under a temporary name in the same folder and renamed when its checksum is right, so whatever
+    happens meanwhile there is the whole official file under this name, or none. Several processes may ask at once.
+
+    ValueError if another file has this name; OSError if the file can't be had, or can't be written.
     """
     import pooch
 
     root = Path(os.environ.get("DIFFUSION_LESSON_DATA") or pooch.os_cache("diffusion-lesson")).expanduser()
-    path, checksum = root / file, _CHECKSUMS[file]
-    if path.exists():
-        algorithm, expected = checksum.split(":")
-        came = pooch.file_hash(str(path), alg=algorithm)
-        if came != expected:  # perhaps someone's own file: not ours to overwrite
-            raise ValueError(f"{path}: its {algorithm} is {came}; expected {expected}. {RENEW}")
-        return path
-
-    failures = {}
+    path, failures = root / file, {}
     for attempt in range(_ROUNDS):
         time.sleep(attempt)
         for mirror in _MIRRORS[path.parent.name]:
+            if path.exists():
+                return _checked(path, _CHECKSUMS[file])
             url = mirror + path.name
             try:
-                pooch.retrieve(url, checksum, fname=path.name, path=path.parent, downloader=_download)
-                return path
-            except (OSError, ValueError) as error:  # a failed connection, a wrong checksum
+                path.parent.mkdir(parents=True, exist_ok=True)
+                return _downloaded(url, path, _CHECKSUMS[file])
+            except OSError as error:
+                if error.errno and not path.exists():  # the disk's fault, not the mirror's
+                    raise OSError(f"{path}: can't be written ({error}). {_ELSEWHERE}") from error
                 failures[url] = str(error)
+    if path.exists():  # another process was luckier meanwhile
+        return _checked(path, _CHECKSUMS[file])
     reasons = "\n".join(f"  {url}: {error}" for url, error in failures.items())
     raise OSError(
         f"{path}: not there, and could not be downloaded:\n{reasons}\nConnect to the network and call again, or "
-        "put the file there yourself. The variable DIFFUSION_LESSON_DATA names another folder to look in."
+        f"put the file there yourself. {_ELSEWHERE}"
     )
 
 
-def _download(url: str, file: str, pooch: object) -> None:
-    """Write what lies at `url` into `file`, which pooch chooses, with a bar that goes when it is done.
+def _checked(path: Path, checksum: str) -> Path:
+    """The path, of an official file. ValueError for someone's own: that is not ours to overwrite."""
+    wrong = _mismatch(path, checksum)
+    if wrong:
+        raise ValueError(f"{path}: {wrong}. {RENEW}")
+    return path
 
-    pooch's own downloader would leave the connection to a failing server open, and can't name the file.
-    """
+
+def _mismatch(path: Path, checksum: str) -> str:
+    algorithm, expected = checksum.split(":")
+    with path.open("rb") as file:
+        came = hashlib.file_digest(file, algorithm).hexdigest()
+    return "" if came == expected else f"its {algorithm} is {came}; expected {expected}"
+
+
+def _downloaded(url: str, path: Path, checksum: str) -> Path:
+    """The path, when what lies at `url` lies there too. OSError, with an errno only where the disk is at fault."""
+    for old in path.parent.glob(path.name + ".*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > _STALE:
+                old.unlink()
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        _download(url, temporary)
+        wrong = _mismatch(temporary, checksum)
+        if wrong:
+            raise OSError(f"what came is another file: {wrong}")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _download(url: str, file: Path) -> None:
+    """Write what lies at `url` into `file`, with a bar that goes when it is done."""
     import requests
     from tqdm import tqdm
+    from urllib3.exceptions import HTTPError
 
-    # identity: the files are packed already, and what a server packs once more would be unpacked all the way
+    # identity: the files are packed already. What a server packs or calls packed is not unpacked here either.
     kept = {"Accept-Encoding": "identity"}
-    with requests.get(url, stream=True, timeout=30, headers=kept) as response, open(file, "wb") as out:
-        response.raise_for_status()
-        total = int(response.headers.get("Content-Length", 0)) or None
-        with tqdm(desc=url.rpartition("/")[2], total=total, unit="B", unit_scale=True, leave=False) as bar:
-            for chunk in response.iter_content(2**16):
-                out.write(chunk)
-                bar.update(len(chunk))
+    try:
+        with requests.get(url, stream=True, timeout=_TIMEOUT, headers=kept) as response, file.open("xb") as out:
+            response.raise_for_status()
+            length = response.headers.get("Content-Length", "")
+            total = int(length) if length.isdecimal() else None
+            read = getattr(response.raw, "read1", response.raw.read)  # read1 waits for no more than has come
+            begun, done = time.monotonic(), 0
+            with tqdm(desc=file.name.split(".")[0], total=total, unit="B", unit_scale=True, leave=False) as bar:
+                while chunk := read(2**16, decode_content=False):
+                    if not done and chunk[0] != 0x1F:
+                        raise OSError(f"not the file, but what begins with {chunk[:40]!r} came (a log-in page?)")
+                    done, waited = done + len(chunk), time.monotonic() - begun
+                    if done > LIMIT:
+                        raise OSError(f"more than {LIMIT:,} bytes came")
+                    if waited > _PATIENCE and done < _SLOWEST * waited:
+                        raise OSError(f"too slow: {done:,} bytes in {waited:.0f} seconds")
+                    out.write(chunk)
+                    bar.update(len(chunk))
+    except (requests.RequestException, HTTPError) as error:  # these have no errno
+        raise OSError(str(error)) from error
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """The array of unsigned bytes in a gzipped IDX file: magic 0x0800 + dimensions, the sizes, the values."""
     header = struct.Struct(f">{1 + dimensions}I")
+    raw = _unpacked(path, "gzipped IDX file")
     try:
-        raw = gzip.decompress(path.read_bytes())
         magic, *shape = header.unpack_from(raw)
-    except (gzip.BadGzipFile, EOFError, zlib.error, struct.error) as error:
+    except struct.error as error:
         raise ValueError(f"{path}: not a whole gzipped IDX file ({error}). {RENEW}") from error
     expected = 0x0800 + dimensions
     if magic != expected:
         raise ValueError(f"{path}: its magic number is {magic:#06x}; expected {expected:#06x}. {RENEW}")
-    values = np.frombuffer(
-        bytearray(raw[header.size :]), np.uint8
-    )  # bytearray: torch wants memory it can write to
-    if values.size != np.prod(shape):
-        raise ValueError(f"{path}: holds {values.size} values; its header promises {shape}. {RENEW}")
-    return values.reshape(shape)
+    count = len(raw) - header.size
+    if count != math.prod(shape):
+        raise ValueError(f"{path}: holds {count} values; its header promises {shape}. {RENEW}")
+    return np.frombuffer(raw, np.uint8, offset=header.size).reshape(shape)
 
 
-def read_members(path: Path, names: list[str]) -> list[bytes]:
-    """The contents of the named files in a gzipped tar, read in one pass and never unpacked to the disk."""
+def read_members(path: Path, names: list[str]) -> list[memoryview]:
+    """The contents of the named files in a gzipped tar, never unpacked to the disk."""
+    raw = memoryview(bytes(_unpacked(path, ".tar.gz archive")))
     found = {}
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                content = archive.extractfile(member) if name in names else None
-                if content is not None:
-                    found[name] = content.read()
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        with tarfile.open(fileobj=io.BytesIO(raw.obj), mode="r:") as archive:
+            while (member := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined]  # each would be kept
+                name, plain = PurePosixPath(member.name).name, member.isreg() and not member.issparse()
+                if name in names and plain:
+                    found[name] = raw[member.offset_data : member.offset_data + member.size]
+                    if len(found[name]) != member.size:
+                        raise ValueError(f"{name} is cut short")
+    except Exception as error:  # tarfile has many for a header that is none
         raise ValueError(f"{path}: not a whole .tar.gz archive ({error}). {RENEW}") from error
     missing = [name for name in names if name not in found]
     if missing:
         raise ValueError(f"{path}: lacks {', '.join(missing)}. {RENEW}")
     return [found[name] for name in names]
+
+
+def _unpacked(path: Path, kind: str) -> bytearray:
+    """What a gzip file holds, in memory that torch may write to; ValueError for more than LIMIT bytes."""
+    out = bytearray()
+    try:
+        with gzip.open(path) as packed:
+            while chunk := packed.read(2**16):
+                out += chunk
+                if len(out) > LIMIT:
+                    raise ValueError(f"{path}: unpacks to more than {LIMIT:,} bytes. {RENEW}")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: not a whole {kind} ({error}). {RENEW}") from error
+    return out

@@ -22,11 +22,26 @@ LABELS = "mnist/t10k-labels-idx1-ubyte.gz"
 CONTENT = gzip.compress(os.urandom(300_000))  # a few chunks
 
 
+ODD_HEADERS = {
+    "dripping": {},
+    "endless": {},
+    "no length": {},
+    "cut": {},
+    "no number": {"Content-Length": "much"},
+    "called packed": {"Content-Length": str(len(CONTENT)), "Content-Encoding": "gzip"},
+    "called x-gzip": {
+        "Content-Length": str(len(CONTENT)),
+        "Content-Encoding": "x-gzip",
+        "Content-Type": "text/plain",
+    },
+}
+
+
 class Mirrors:
     """A server whose first path element says how it answers; remembers what it was asked for."""
 
     def __init__(self):
-        self.asked, self.during = [], lambda: None
+        self.asked, self.during, self.over = [], lambda: None, threading.Event()
         mirrors = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,13 +54,28 @@ class Mirrors:
                 if kind == "flaky" and mirrors.asked.count("flaky") < 2:
                     return self.send_error(503)
                 body = b"<html>log in first</html>" if kind == "wrong" else CONTENT
+                if kind == "silent":
+                    mirrors.over.wait(30)
+                    return None
+                if kind == "empty":
+                    body = b""
                 self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
+                if kind in ODD_HEADERS:
+                    for name, value in ODD_HEADERS[kind].items():
+                        self.send_header(name, value)
+                else:
+                    self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                if kind == "dripping":
+                    while not mirrors.over.wait(0.01):
+                        self.wfile.write(CONTENT[:1])
+                if kind == "endless":
+                    while not mirrors.over.is_set():
+                        self.wfile.write(CONTENT)
                 self.wfile.write(body[: len(body) // 2])
                 self.wfile.flush()
                 mirrors.during()
-                if kind != "truncated":
+                if kind not in ("truncated", "cut"):
                     self.wfile.write(body[len(body) // 2 :])
                 return None
 
@@ -72,6 +102,7 @@ def mirrors(tmp_path, monkeypatch):
 
     served.use = use
     yield served
+    served.over.set()
     served.server.shutdown()
     served.server.server_close()
 
@@ -107,7 +138,11 @@ def test_a_mirror_is_tried_again(mirrors):
 
 @pytest.mark.parametrize(
     ("bad", "reason"),
-    [("truncated", "IncompleteRead"), ("wrong", "does not match the known hash"), ("missing", "404")],
+    [
+        ("truncated", "IncompleteRead"),
+        ("wrong", "what begins with b'<html>log in first</html>' came"),
+        ("missing", "404"),
+    ],
 )
 def test_a_download_that_fails_everywhere_leaves_nothing_and_says_why(mirrors, tmp_path, bad, reason):
     mirrors.use(bad, "missing")
@@ -119,6 +154,106 @@ def test_a_download_that_fails_everywhere_leaves_nothing_and_says_why(mirrors, t
     assert mirrors.url("missing") in message
     assert "DIFFUSION_LESSON_DATA" in message
     assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["no length", "no number", "called packed", "called x-gzip"])
+def test_odd_headers_do_not_matter(mirrors, kind):
+    mirrors.use(kind, "missing")
+    assert downloads.fetch(LABELS).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("bad", "limit", "reason"),
+    [
+        ("dripping", {"_PATIENCE": 0.1}, "too slow: [0-9]+ bytes in 0 seconds"),
+        ("silent", {"_TIMEOUT": 0.2}, "Read timed out"),
+        ("endless", {"LIMIT": 500_000}, "more than 500,000 bytes came"),
+        ("empty", {}, "what came is another file: its sha256 is e3b0c442"),
+        ("cut", {}, "what came is another file: its sha256 is"),
+    ],
+)
+def test_a_bad_mirror_is_given_up_and_the_next_asked(mirrors, tmp_path, monkeypatch, bad, limit, reason):
+    for name, value in limit.items():
+        monkeypatch.setattr(downloads, name, value)
+    mirrors.use(bad, "whole")
+    assert downloads.fetch(LABELS).read_bytes() == CONTENT
+    (tmp_path / LABELS).unlink()
+    mirrors.use(bad)
+    with pytest.raises(OSError, match=reason) as error:
+        downloads.fetch(LABELS)
+    assert str(error.value).startswith(f"{tmp_path / LABELS}: not there, and could not be downloaded:")
+    assert files_in(tmp_path) == []
+
+
+def test_several_processes_may_ask_at_once(mirrors, tmp_path):
+    program = (
+        "import sys; from diffusion_lesson.learning import downloads\n"
+        "downloads._MIRRORS['mnist'] = (sys.argv[1],); downloads._CHECKSUMS[sys.argv[2]] = sys.argv[3]\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "print(downloads.fetch(sys.argv[2]))"
+    )
+    checksum = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
+    command = [sys.executable, "-c", program, mirrors.url("whole"), LABELS, checksum]
+    meeting = threading.Barrier(3)  # all are halfway through before one is done
+    mirrors.during = lambda: meeting.wait(30)
+    several = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for _ in range(3)
+    ]
+    for each in several:
+        assert each.stdout.readline() == b"ready\n"
+    for each in several:
+        each.stdin.write(b"go\n")
+        each.stdin.flush()
+    said = [each.communicate(timeout=60)[0].decode().strip() for each in several]
+    assert said == [str(tmp_path / LABELS)] * 3
+    assert (tmp_path / LABELS).read_bytes() == CONTENT
+    assert files_in(tmp_path) == [Path(LABELS).name]
+
+
+def test_a_file_that_another_process_put_there_meanwhile_is_taken(mirrors, tmp_path):
+    def put():
+        (tmp_path / LABELS).write_bytes(CONTENT)
+
+    mirrors.during = put
+    mirrors.use("truncated", "missing")
+    assert downloads.fetch(LABELS).read_bytes() == CONTENT
+    assert mirrors.asked == ["truncated"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX's limits")
+def test_a_full_disk_is_said_at_once_and_leaves_nothing(mirrors, tmp_path):
+    program = (
+        "import resource, sys; from diffusion_lesson.learning import downloads\n"
+        "downloads._MIRRORS['mnist'] = (sys.argv[1],) * 2\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try: downloads.fetch(sys.argv[2])\n"
+        "except OSError as error: print(error)"
+    )
+    command = [sys.executable, "-c", program, mirrors.url("whole"), LABELS]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    assert said.startswith(f"{tmp_path / LABELS}: can't be written (")
+    assert "DIFFUSION_LESSON_DATA names another folder" in said
+    assert mirrors.asked == ["whole"], "the other mirrors are not at fault"
+    assert files_in(tmp_path) == []
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_old(mirrors, tmp_path):
+    mirrors.use("whole")
+    young, old, other = (tmp_path / f"{LABELS}.{name}" for name in ("1.partial", "2.partial", "3.bak"))
+    young.parent.mkdir()
+    for file in (young, old, other):
+        file.write_bytes(b"")
+    for file in (old, other):
+        os.utime(file, (0, 0))
+    downloads.fetch(LABELS)
+    assert files_in(tmp_path) == [Path(LABELS).name, young.name, other.name]
+
+
+def test_others_may_read_the_file_as_any_other(mirrors, tmp_path):
+    (tmp_path / "any").write_text("")
+    mirrors.use("whole")
+    assert downloads.fetch(LABELS).stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
 def test_a_half_written_file_never_has_the_final_name(mirrors, tmp_path):
