@@ -16,18 +16,20 @@ WORKERS ?= 2
 BIN := .venv/bin
 
 # JupyterLab refuses to run as root unless told to. Who types `make lab` in a container means it.
-AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+AS_ROOT := $(if $(filter 0,$(shell id -u 2>&1)),--allow-root)
 
 # What the commands say does not depend on the shell they are typed in: files are UTF-8 in every locale, and no
-# variable of another project changes what a warning or an assert does, or where pip installs.
+# variable of another project changes what a warning or an assert does, or where pip installs. (2>&1 below sends a
+# command through sh, which finds it without a PATH.)
 export PYTHONUTF8 := 1
+export PATH ?= /usr/local/bin:/usr/bin:/bin
 unexport PYTHONWARNINGS PYTHONOPTIMIZE PYTHONHOME MPLBACKEND PIP_USER PIP_TARGET PIP_PREFIX
 
 # Without a home that can be written to (a container, a service), what Jupyter, matplotlib and Chromium keep
 # there goes into .venv.
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo yes),yes)
 export HOME := $(CURDIR)/.venv/home
-$(shell mkdir -p .venv/home)
+$(shell mkdir -p .venv/home 2>&1)
 endif
 
 .PHONY: lab test quick lint unit strict portable browser timing notebooks figures bench clean

@@ -3,7 +3,7 @@
 python -m tools.environments            makes those whose Python is here, and says what is in them
 python -m tools.environments oldest     this one
 
-They lie in .venv-lanes: 2 GB each, 4 to 7 with PyPI's CUDA (TORCH_INDEX is obeyed, as by make); make clean deletes
+They lie in .venv-lanes: 2 GB each, 6 with PyPI's CUDA (TORCH_INDEX is obeyed, as by make); make clean deletes
 them. tools.portable runs the checks in them.
 """
 
