@@ -1,4 +1,4 @@
-"""The training loop as a generator, with an average of the weights; it resumes bit for bit.
+"""The training loop as a generator, with an average of the weights; on a CPU it resumes bit for bit.
 
 `accelerate launch` starts the same loop in several processes, one a GPU, which share every batch.
 """
@@ -68,12 +68,13 @@ def train(
     The rate rises over 100 steps and then falls to 0 along a cosine. `ema`: what the average keeps of itself
     each step (less at first, or it would remember the untrained weights). `drop_labels`: the share of labels
     replaced by "no label", for guidance. `optimizer`: "muon" (muon.py) learns more in as many steps. Every random
-    number comes from `seed`: on one machine, with one thread count, the weights come out the same to the bit.
+    number comes from `seed`: on one CPU, with one thread count, the weights come out the same to the bit. On a GPU
+    two runs drift apart by rounding.
 
     checkpoint: a folder. Every `checkpoint_every` steps, and at the end, the state is written there. Where it
-    holds one, training goes on from it, and ends as if it had never stopped. ValueError if it was written with
-    other settings, another network or other images, or if another process is at work in it. A finished training
-    is given more `steps`: then the rate rises once more, and falls to 0 at the new end.
+    holds one, training goes on from it, and ends as if it had never stopped (on a GPU, nearly). ValueError if it
+    was written with other settings, another network or other images, or if another process is at work in it. A
+    finished training is given more `steps`: then the rate rises once more, and falls to 0 at the new end.
 
     precision: "bf16" lets the network compute in bfloat16 where that is safe (autocast), which GPUs are made for;
     weights, average, noise and loss stay single. A model may come compiled; its checkpoints are as of a plain one.
