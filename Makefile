@@ -1,6 +1,7 @@
 # make lab     opens the course in JupyterLab          make test       everything CI checks
 # make quick   lint and unit tests, for the edit loop  make portable   plays other processors and versions
 # make notebooks  re-runs and normalises the lessons   make figures    redraws the figures
+# make mistakes  breaks every checked equation on purpose; an hour
 # make bench   trains ours and others' networks side by side; hours   make clean  forgets the environment
 #
 # PYTHON=python3.12 chooses the interpreter that .venv is made of (3.11 or newer; make clean first to change it).
@@ -32,7 +33,7 @@ export HOME := $(CURDIR)/.venv/home
 $(shell mkdir -p .venv/home 2>&1)
 endif
 
-.PHONY: lab test quick lint unit strict portable browser timing notebooks figures bench clean
+.PHONY: lab test quick lint unit strict mistakes portable browser timing notebooks figures bench clean
 
 lab: .venv/lab
 	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_FLAGS) notebooks/00_start_here.ipynb
@@ -54,6 +55,9 @@ unit: .venv/dev
 strict: .venv/dev
 	$(BIN)/python tests/notebook_tool.py --check notebooks/*.ipynb
 	QUIET=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -c tests/nbval.ini --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-current-env --nbval-cell-timeout 300 notebooks/
+
+mistakes: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tools.break_equations --most 8 --quiet notebooks/*.ipynb
 
 portable: .venv/dev
 	$(BIN)/python -m tools.portable $(LANES)

@@ -40,7 +40,7 @@ class Two:
         [sympy.Integer(1), sympy.sqrt(4)],
         [1 + 0j, 2 + 1e-13j],
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_numbers_of_every_kind(value) -> None:
     out = numbers(value)
@@ -90,7 +90,7 @@ def test_what_holds_no_numbers_is_named(value, words) -> None:
         torch.distributions.Normal(1.0, 2.0**0.5),
         map(float, "12"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_pair_in_every_kind(value) -> None:
     mean, var = parts(value, ("the mean", "the variance"), rank=0)

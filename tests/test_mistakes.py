@@ -1,0 +1,88 @@
+"""The tool that breaks equations on purpose: what it makes of a formula, and of checks that can and can't fail."""
+
+import ast
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tools import break_equations
+from tools.mutate import mutants
+
+
+def made(source: str) -> set[str]:
+    return {ast.unparse(mutant.tree) for mutant in mutants(source)}
+
+
+@pytest.mark.parametrize(
+    ("source", "mistakes"),
+    [
+        ("y = a + b", {"y = a - b"}),
+        ("y = a / b", {"y = a * b"}),
+        ("y = a * b", {"y = a / b", "y = b"}),
+        ("y = -a", {"y = a"}),
+        ("y = x ** k", {"y = x"}),
+        ("y = x.sqrt()", {"y = x"}),
+        ("y = sympy.sqrt(x)", {"y = x"}),
+        ("y = table[t]", {"y = table[t - 1]"}),
+        ("y = 3", {"y = 4"}),
+        ("y = 0.5", {"y = 0.625"}),
+    ],
+)
+def test_a_sign_a_root_an_index_a_factor(source: str, mistakes: set[str]) -> None:
+    assert made(source) == mistakes
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "g = torch.Generator().manual_seed(3)",
+        "z = torch.randn(3, 4)",
+        "assert_close(a, b, atol=0.1, rtol=0)",
+        "assert x < 0.01",
+        'print(f"{x + 1}")',
+        "n = 100_000",
+        "import numpy",
+    ],
+)
+def test_seeds_sizes_tolerances_and_messages_stay(source: str) -> None:
+    assert made(source) == set()
+
+
+SOUND = "# Check (1.1)\nassert 2 * 3 - 5 == 1"
+VACUOUS = "# Check (1.2)\nx = 2 + 3\nassert x == x"
+BY_WORDS = '# Check (1.3)\nx = 2 + 3\nprint(f"{x}")'
+OF_THE_PACKAGE = """# Check (1.4)
+import torch
+from diffusion_lesson.process.schedule import Schedule
+from diffusion_lesson.process.forward import q_step
+torch.testing.assert_close(q_step(Schedule([b]), 1, one).mean, half)"""
+
+
+@pytest.fixture
+def lesson(tmp_path: Path) -> Path:
+    before = "import torch\nb, one, half = 0.75, torch.ones(1, 1), torch.full((1, 1), 0.5)"
+    cells = [new_code_cell(source) for source in (before, SOUND, VACUOUS, BY_WORDS, OF_THE_PACKAGE)]
+    path = tmp_path / "01_lesson.ipynb"
+    nbformat.write(new_notebook(cells=[new_markdown_cell("words"), *cells]), path)
+    return path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it forks")
+def test_a_check_that_cannot_fail_is_found_and_the_others_are_not(lesson: Path) -> None:
+    verdicts = {v.tags[0]: v for v in break_equations.examine(lesson, most=30)}
+    assert [tag for tag, verdict in verdicts.items() if not verdict.red] == ["1.2"]
+    assert verdicts["1.1"].own_green == []
+    assert verdicts["1.3"].own_green == []
+    assert (verdicts["1.4"].own, verdicts["1.4"].package > 0, verdicts["1.4"].red > 1) == (1, True, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it forks")
+def test_the_command_names_the_check_that_stays_green(lesson: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(lesson.parent)
+    assert break_equations.main(["--tag", "1.2", str(lesson)]) == 1
+    assert "STAYS GREEN" in capsys.readouterr().out
+    assert break_equations.main(["--tag", "1.1", "--quiet", str(lesson)]) == 0
+    assert "green whatever is broken: none" in capsys.readouterr().out
