@@ -3,9 +3,9 @@
 python -m tools.break_equations notebooks/05_bayes_posterior.ipynb …    # exit 1 where a check stays green
 
 A lesson is run once. At each cell with lines `# Check (n.m)` the process forks for every mistake: one in the
-cell's own formulas, or one in a function of the package that the cell calls. The child runs the cell: red, if it
-raises or prints another text (nbval compares what is printed); else green. Where no mistake turns the cell red,
-the check can't fail. The mistakes that stay green are listed, to be read by a person: some change nothing (a factor
+cell's own formulas, or one in a function of the package that the cell calls. The child runs it: red, if it
+raises or prints another text (nbval compares what is printed); else green. Where no mistake turns it red, the
+check can't fail. The mistakes that stay green are listed, to be read by a person: some change nothing (a factor
 on both sides), the others show what the check does not hold.
 """
 
