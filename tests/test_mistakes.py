@@ -55,17 +55,17 @@ def test_seeds_sizes_tolerances_and_messages_stay(source: str) -> None:
 SOUND = "# Check (1.1)\nassert 2 * 3 - 5 == 1"
 VACUOUS = "# Check (1.2)\nx = 2 + 3\nassert x == x"
 BY_WORDS = '# Check (1.3)\nx = 2 + 3\nprint(f"{x}")'
-OF_THE_PACKAGE = """# Check (1.4)
-import torch
+SET_UP = """import torch
 from diffusion_lesson.process.schedule import Schedule
 from diffusion_lesson.process.forward import q_step
+b, one, half = 0.75, torch.ones(1, 1), torch.full((1, 1), 0.5)"""
+OF_THE_PACKAGE = """# Check (1.4)
 torch.testing.assert_close(q_step(Schedule([b]), 1, one).mean, half)"""
 
 
 @pytest.fixture
 def lesson(tmp_path: Path) -> Path:
-    before = "import torch\nb, one, half = 0.75, torch.ones(1, 1), torch.full((1, 1), 0.5)"
-    cells = [new_code_cell(source) for source in (before, SOUND, VACUOUS, BY_WORDS, OF_THE_PACKAGE)]
+    cells = [new_code_cell(source) for source in (SET_UP, SOUND, VACUOUS, BY_WORDS, OF_THE_PACKAGE)]
     path = tmp_path / "01_lesson.ipynb"
     nbformat.write(new_notebook(cells=[new_markdown_cell("words"), *cells]), path)
     return path
