@@ -14,7 +14,7 @@ from torch import Tensor
 from diffusion_lesson.learning import data, recipes, training, weights
 from diffusion_lesson.learning.denoiser import Denoiser, draw
 from diffusion_lesson.learning.distributed import main_process
-from diffusion_lesson.learning.files import check_writable, replace_file
+from diffusion_lesson.learning.files import check_writable, make_folder, replace_file
 from diffusion_lesson.page.progress import interrupts, track
 from diffusion_lesson.page.sheet import sheet
 
@@ -184,7 +184,7 @@ def _draw(
 def write_grid(path: Path, pictures: Tensor, levels: int) -> None:
     """A PNG of the pictures in a near-square grid, black between them, enlarged to be seen."""
     image = sheet(data.to_uint8(pictures.cpu(), levels), levels)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     replace_file(path, lambda file: image.save(file, "PNG"))
 
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from diffusion_lesson.learning import fingerprints
-from diffusion_lesson.learning.files import replace_file
+from diffusion_lesson.learning.files import make_folder, replace_file
 from diffusion_lesson.networks.unet import UNet, current_name, earlier_name
 
 _EARLIER_WORDS = {"precision": {"single": "fp32"}}  # what settings were called in version 0.1
+_DAMAGE = (  # what reading a file may raise that is not as it was written
+    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, SafetensorError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,11 @@ class State:
             parts[part][rename(key) if part in ("model", "averaged") else key] = value
         for part, module in (("model", self.model), ("averaged", self.averaged)):
             _compare(part, parts[part], module.state_dict())
-        moments = [_moments(o, parts[f"optimizer{k}"]) for k, o in enumerate(self.optimizers)]
-        random, own = tensors["generator"].cpu(), self.generator.get_state()
-        same_kind = random.dtype == own.dtype and random.shape == own.shape
+        moments = [_moments(o, parts.pop(f"optimizer{k}", {})) for k, o in enumerate(self.optimizers)]
+        if more := parts.keys() - {"model", "averaged", "generator"}:
+            raise ValueError(f"{min(more)!r} belongs to nothing that is trained")
+        random = tensors["generator"].cpu()
+        same_kind = _of_its_kind(random, self.generator)
         self.model.load_state_dict(parts["model"])
         self.averaged.load_state_dict(parts["averaged"])
         for optimizer, state in zip(self.optimizers, moments, strict=True):
@@ -64,6 +70,19 @@ class State:
         if same_kind:
             self.generator.set_state(random)
         return same_kind
+
+
+def _of_its_kind(random: Tensor, generator: torch.Generator) -> bool:
+    """Whether `random` is a state that this generator takes, rather than that of another kind of device."""
+    if random.dtype != torch.uint8:
+        raise ValueError(f"the generator's state is {_kind(random)}, expected bytes")
+    if random.shape != generator.get_state().shape:
+        return False
+    try:
+        torch.Generator(generator.device).set_state(random)
+    except RuntimeError as error:
+        raise ValueError(f"the generator's state is none: {error}") from error
+    return True
 
 
 def _compare(part: str, given: dict[str, Tensor], own: dict[str, Tensor]) -> None:
@@ -85,10 +104,12 @@ def _moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> di
             raise ValueError(f"the optimizer's {name!r} belongs to no weight")
         # Moments lie in memory as their parameter does: a fused optimiser takes that for granted. (The clone
         # is there since the original lives in the mapped file.)
-        like = parameters[int(index)]
-        if key != "step" and value.shape != like.shape:
+        like = parameters[int(index)] if key != "step" else torch.zeros((), dtype=torch.float32)
+        if value.shape != like.shape or value.dtype != like.dtype:
             raise ValueError(f"the optimizer's {name!r} is {_kind(value)}, expected {_kind(like)}")
         moments[int(index)][key] = value.clone() if key == "step" else torch.empty_like(like).copy_(value)
+    if len({frozenset(of_one) for of_one in moments.values()}) != 1:
+        raise ValueError("the optimizer's moments are not alike for all weights")
     return dict(moments)
 
 
@@ -101,10 +122,10 @@ def save(folder: Path, state: State, note: dict[str, Any]) -> None:
 
     Killed before that moment, the last checkpoint stands; killed after it, the new one does.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"step-{note['step']:08d}.safetensors"
-    replace_file(folder / name, lambda path: path.write_bytes(to_bytes(state.tensors())))
-    text = json.dumps(note | {"tensors": name}, indent=1)
+    make_folder(folder)
+    name, tensors = _file(note["step"]), state.tensors()
+    replace_file(folder / name, lambda path: path.write_bytes(to_bytes(tensors)))
+    text = json.dumps(note | {"tensors": name, "contents": _contents(tensors)}, indent=1)
     replace_file(folder / "checkpoint.json", lambda path: path.write_text(text, "utf-8"))
     for old in folder.glob("step-*"):
         if old.name < name:
@@ -119,19 +140,9 @@ def resume(folder: Path, state: State, settings: dict[str, Any]) -> tuple[int, i
     """
     if not (folder / "checkpoint.json").exists():
         return 0, 0, float("nan")
-    try:
-        note = json.loads((folder / "checkpoint.json").read_text("utf-8"))
-        written, step, loss, start = note["settings"], note["step"], float(note["loss"]), note.get("start", 0)
-        if not (
-            isinstance(step, int) and isinstance(start, int) and 0 <= start <= step and written["steps"] >= step
-        ):
-            raise ValueError(f"it says step {step!r} of {written['steps']!r}")
-        if Path(note["tensors"]).name != note["tensors"]:
-            raise ValueError(f"it names {note['tensors']!r}, which is no file of its own folder")
-        tensors = load_file(folder / note["tensors"])
-    except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError, SafetensorError) as error:
-        raise ValueError(f"checkpoint: {folder} holds a damaged one ({error}); delete it to begin anew") from error
-    written = written | {k: words.get(written.get(k), written.get(k)) for k, words in _EARLIER_WORDS.items()}
+    with _damage_told(folder):
+        note, tensors = _read(folder)
+    written, step, start = note["settings"], note["step"], note["start"]
     longer = settings["steps"] > written["steps"]
     if longer and step < written["steps"]:
         raise ValueError(
@@ -153,10 +164,8 @@ def resume(folder: Path, state: State, settings: dict[str, Any]) -> tuple[int, i
             f"checkpoint: {folder} was written with other settings ({'; '.join(changed)}); "
             "use the same ones, or another folder to begin anew"
         )
-    try:
+    with _damage_told(folder):
         goes_on = state.load(tensors)
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"checkpoint: {folder} holds a damaged one ({error}); delete it to begin anew") from error
     if not goes_on:
         state.generator.manual_seed(settings["seed"] + step)
         warnings.warn(
@@ -164,7 +173,44 @@ def resume(folder: Path, state: State, settings: dict[str, Any]) -> tuple[int, i
             f"from step {step} on they are drawn anew",
             stacklevel=3,
         )
-    return step, start, loss
+    return step, start, note["loss"]
+
+
+@contextmanager
+def _damage_told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        words = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"checkpoint: {folder} holds a damaged one ({words}); delete it to begin anew") from error
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """(the note, the tensors that it names), which belong together; one of _DAMAGE where they don't."""
+    note = json.loads((folder / "checkpoint.json").read_text("utf-8"))
+    note = {"start": 0, **note, "loss": float(note["loss"]), "settings": dict(note["settings"])}
+    step, start, steps = note["step"], note["start"], note["settings"]["steps"]
+    if not all(type(count) is int for count in (step, start, steps)) or not 0 <= start < step <= steps:
+        raise ValueError(f"it says step {step!r} of {steps!r}, begun at {start!r}")
+    if note["tensors"] != _file(step) or not (folder / _file(step)).is_file():
+        raise ValueError(f"it names {note['tensors']!r}; expected {_file(step)!r} beside it")
+    for key, words in _EARLIER_WORDS.items():
+        now = note["settings"].get(key)
+        note["settings"][key] = words.get(now, now) if isinstance(now, str) else now
+    tensors = load_file(folder / _file(step))
+    if note.get("contents", _contents(tensors)) != _contents(tensors):
+        raise ValueError(f"{_file(step)} holds {_contents(tensors)}, expected {note['contents']}")
+    return note, tensors
+
+
+def _file(step: int) -> str:
+    return f"step-{step:08d}.safetensors"
+
+
+def _contents(tensors: dict[str, Tensor]) -> str:
+    """How many tensors, and a short hash of their names, types and shapes (the generator's is the device's)."""
+    lines = sorted(f"{name} {_kind(value)}" for name, value in tensors.items() if name != "generator")
+    return f"{len(lines)} tensors, {hashlib.sha256(str(lines).encode()).hexdigest()[:8]}"
 
 
 def layout(model: nn.Module) -> str:

@@ -27,7 +27,7 @@ class Distributed:
 
 def alone() -> bool:
     """Whether this process trains by itself: WORLD_SIZE decides. A RANK that was left over says nothing."""
-    return os.environ.get("WORLD_SIZE", "1") == "1"
+    return os.environ.get("WORLD_SIZE", "1") in ("", "1")
 
 
 def main_process() -> bool:
@@ -36,13 +36,23 @@ def main_process() -> bool:
 
 
 def distributed(device: str | torch.device) -> Distributed:
-    """One process on `device`, or those that `accelerate launch` started, each on its own device of that kind."""
+    """One process on `device`, or those that `accelerate launch` started, each on its own device of that kind.
+
+    ValueError where WORLD_SIZE speaks of several that are not there: none would be the main process.
+    """
     if alone():
         return Distributed(torch.device(device))
     from accelerate import Accelerator  # optional: only several processes need it
 
     # Autocast is training's own, so what `accelerate config` says of mixed precision is not taken.
     accelerator = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no")
+    found = accelerator.process_index, accelerator.num_processes
+    told = int(os.environ.get("RANK", "0")), int(os.environ["WORLD_SIZE"])
+    if told != found:
+        raise ValueError(
+            f"WORLD_SIZE: the environment speaks of process {told[0]} of {told[1]}, but this is {found[0]} of "
+            f"{found[1]}; start all with `accelerate launch`, or unset RANK and WORLD_SIZE to train alone"
+        )
     return Distributed(
         accelerator.device, accelerator.process_index, accelerator.num_processes,
         wrap=accelerator.prepare_model, mean=lambda value: accelerator.reduce(value, "mean"),

@@ -1,5 +1,6 @@
 """Files written whole or not at all, and folders that one run at a time may write in."""
 
+import errno
 import json
 import os
 import socket
@@ -31,8 +32,9 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # The rename itself is on the disk only when the folder is. Windows has no such call.
-    if os.name == "posix":
+    # The rename itself is on the disk only when the folder is. Windows has no such call, some network disks refuse
+    # it, and a folder that may be written but not listed can't be opened. The file is in its place by then.
+    with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -45,19 +47,25 @@ def check_writable(path: Path) -> None:
 
     OSError that names the path: its folder can't be made or written in, or the path is a folder.
     """
+    make_folder(path.parent)
     with naming(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:
-            raise NotADirectoryError(20, "Not a directory", error.filename) from error
         if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder; expected a file's name", str(path))
+            raise IsADirectoryError(errno.EISDIR, "it is a folder; expected a file's name", str(path))
         trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
         try:
             trial.write_bytes(b"\0")
         finally:
             with suppress(OSError):
                 trial.unlink()
+
+
+def make_folder(folder: Path) -> None:
+    """The folder and those above it, where they are not. OSError that names what stands in the way."""
+    for place in (*reversed(folder.parents), folder):
+        if os.path.lexists(place) and not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "Not a directory", str(place))
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -79,8 +87,7 @@ def one_run(folder: Path) -> Iterator[None]:
     ValueError where another process holds it. A second run of the same process is let in: a notebook's cell that
     is run again after an interrupt must not be kept out by what the interrupt left behind.
     """
-    with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     runs = _HELD.setdefault((os.getpid(), os.path.realpath(folder)), [])
     if not runs:
         lock = FileLock(folder / "lock", timeout=0, thread_local=False)

@@ -12,7 +12,7 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from diffusion_lesson.learning.files import replace_file
+from diffusion_lesson.learning.files import make_folder, replace_file
 from diffusion_lesson.networks.classifier import DigitsClassifier, MnistClassifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.prediction import Predicts
@@ -165,7 +165,7 @@ def save(path: str | Path, model: nn.Module, card: Card) -> Card:
         card.make_schedule()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"card: expected one that can be read again: {error}") from error
-    tensors.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(tensors.parent)
     replace_file(tensors, lambda file: file.write_bytes(raw))
     # What UTF-8 can't hold, such as a folder's name that is none, becomes \\udc80, which JSON reads back.
     replace_file(note, lambda file: file.write_bytes((text + "\n").encode("utf-8", "backslashreplace")))

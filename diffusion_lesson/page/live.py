@@ -10,7 +10,8 @@ import html
 import io
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from operator import index
+from typing import Any, SupportsFloat, SupportsIndex
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
@@ -34,8 +35,22 @@ _KEYS = (
 )
 
 
-def slider(low: Number, high: Number, value: Number, *, step: Number | None = None, log: bool = False) -> Any:
-    """A slider from low to high: whole numbers where all three are, powers of ten evenly apart with log=True."""
+Given = SupportsIndex | SupportsFloat  # a number, whoever's it is: Python's, NumPy's, a tensor of one
+
+
+def slider(low: Given, high: Given, value: Given, *, step: Given | None = None, log: bool = False) -> Any:
+    """A slider from low to high: whole numbers where all given are, powers of ten evenly apart with log=True."""
+    return _slider(_number(low), _number(high), _number(value), None if step is None else _number(step), log)
+
+
+def _number(given: Any) -> Number:
+    try:
+        return index(given)
+    except TypeError:
+        return float(given)
+
+
+def _slider(low: Number, high: Number, value: Number, step: Number | None, log: bool) -> Any:
     if not low < high:
         raise ValueError(f"high: got {high:g}; expected more than low, {low:g}")
     if not low <= value <= high:
@@ -56,7 +71,7 @@ def slider(low: Number, high: Number, value: Number, *, step: Number | None = No
 
 def choice(options: Sequence[Any], value: Any = None) -> Any:
     """A list to choose one of; the first unless told."""
-    if not options:
+    if len(options) == 0:
         raise ValueError("options: got none; expected one or more")
     if value is not None and value not in options:
         raise ValueError(f"value: got {value!r}; expected one of {list(options)}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log
+from math import isqrt, log
 
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +21,7 @@ class Ledger:
     """What every term of the bound costs each example, in nats (summed over the picture's dimensions)."""
 
     prior: Nats  # L_T = KL(q(x_T | x_0) ‖ p(x_T))
-    steps: Int[Tensor, " S"]  # the visited t, ascending, out of 2..T
+    steps: Int[Tensor, " S"]  # the visited t, ascending, out of 2..T; T twice, where not all are
     denoising: Float[Tensor, " B S"]  # L_{t−1} = KL(q(x_{t−1} | x_t, x_0) ‖ p_θ(x_{t−1} | x_t)) at those t
     reconstruction: Nats  # L_0 = −ln p_θ(x_0 | x_1)
     strata: tuple[tuple[int, int], ...]  # (visited, in all): how many of each run of steps were visited
@@ -66,10 +66,11 @@ def ledger(
 ) -> Ledger:
     """L_T, every L_{t−1} for t = 2..T, and L_0 of pictures x0 in [−1, 1] (DDPM eq. 5; lesson 08).
 
-    steps: None visits every t = 2..T. A count 2 ≤ steps < T − 1 visits that many: two drawn at random from each
-    of steps/2 strata (three from a middle one, if the count is odd). They are short at both ends, where the terms
-    are large: at small t by the bound's weight, near T where a schedule ends in a β near 1. From 4 steps on
-    t = T − 1 and T are always visited, from 6 on t = 2 and 3.
+    steps: None visits every t = 2..T. A count 4 ≤ steps < T − 1 asks that often. T is always visited, and twice,
+    with two noises: where a schedule ends in a β near 1, its term alone may be half of the sum. The others fall
+    in strata, short at small t, where the terms are large, and short again near T. Two t are drawn at random from
+    each (three from one, if the count is odd). Below 10 steps the strata are long: where both draws miss what is
+    large, `standard_error` can't know.
     All examples share the visited t, so the error this leaves in a batch's mean does not shrink with the batch.
     decoder: ln p(x_0 | x_1) from p_θ(x_0 | x_1), (B,) nats. For the embedded digits it is
     `partial(discretized_log_prob, levels=17)`.
@@ -110,11 +111,11 @@ def _every_step(T: int) -> tuple[list[int], tuple[tuple[int, int], ...]]:
 def _some_steps(
     T: int, steps: int, generator: torch.Generator | None
 ) -> tuple[list[int], tuple[tuple[int, int], ...]]:
-    """`steps` of 2..T: two distinct steps drawn from each stratum, three from the middle one if `steps` is odd."""
-    if not 2 <= steps < T - 1:
-        raise ValueError(f"steps: expected None for every step, or a count from 2 to T − 2 = {T - 2}, got {steps}")
+    """`steps` of 2..T: T twice, and two distinct steps drawn from each stratum of the others (three from one)."""
+    if not 4 <= steps < T - 1:
+        raise ValueError(f"steps: expected None for every step, or a count from 4 to T − 2 = {T - 2}, got {steps}")
     device = generator.device if generator is not None else "cpu"
-    sizes, middle = _sizes(T - 1, steps)
+    sizes, middle = _sizes(T - 2, steps - 2)
     visited: list[int] = []
     strata: list[tuple[int, int]] = []
     first = 2
@@ -124,23 +125,24 @@ def _some_steps(
         visited += sorted((first + drawn).tolist())
         strata.append((count, size))
         first += size
-    return visited, tuple(strata)
+    # Two neighbours would tell how much L_{T−1} and L_T differ, and not how much the noise moves them.
+    return [*visited, T, T], (*strata, (2, 1))
 
 
 def _sizes(total: int, steps: int) -> tuple[list[int], int]:
-    """(the lengths of steps/2 strata that share `total` steps, the place of the longest of the lower half)."""
+    """(the lengths of steps/2 strata that share `total` steps, the place of the longest that grow with t)."""
     pairs, odd = divmod(steps, 2)
-    if pairs == 1:
-        return [total], 0
-    lower, upper = pairs - pairs // 2, pairs // 2
-    above = 2 if upper == 1 else min(total // 2, total - 2 * lower - odd)
+    upper = pairs // 5  # of these, as many shrink again towards T: few, since T itself is visited anyway
+    lower = pairs - upper
+    share = (0, isqrt(total), total // 2)[min(upper, 2)]
+    above = min(max(share, 2 * upper), total - 2 * lower - odd)
     return [*_growing(total - above, lower), *reversed(_growing(above, upper))], lower - 1
 
 
 def _growing(total: int, count: int) -> list[int]:
-    """`count` lengths that share `total`: 2, then up to edges that grow by nearly equal factors, none below 2."""
-    sizes = [2] if count > 1 else [total]
-    for left in range(count - 1, 0, -1):
+    """`count` lengths that share `total`, up to edges that grow by nearly equal factors; none is below 2."""
+    sizes: list[int] = []
+    for left in range(count, 0, -1):
         done = sum(sizes)
         even_factor = round((done + 2) * ((total + 2) / (done + 2)) ** (1 / left)) - (done + 2)
         sizes.append(min(max(2, even_factor), total - done - 2 * (left - 1)) if left > 1 else total - done)

@@ -1,11 +1,14 @@
 """The weights that ship: whole, small, with cards that say what they are, and good for what lessons ask."""
 
+from functools import partial
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from diffusion_lesson.learning import metrics, weights
-from diffusion_lesson.process import samplers
+from diffusion_lesson.learning import data, metrics, weights
+from diffusion_lesson.process import elbo, samplers
+from diffusion_lesson.process.gaussian import discretized_log_prob
 from diffusion_lesson.process.prediction import as_eps, clipped
 
 NAMES = ["classifier-digits", "classifier-mnist", "digits", "mnist", "mnist-without-7"]
@@ -95,3 +98,27 @@ def test_a_reference_for_another_classifier_is_refused(tmp_path, monkeypatch):
 def test_an_unknown_reference_is_refused_with_those_known():
     with pytest.raises(ValueError, match=r"^name: expected one of mnist, got 'cats'"):
         metrics.reference("cats")
+
+
+@pytest.mark.parametrize("clip", [False, True], ids=["bare", "clipped"])
+def test_what_some_steps_say_of_the_digits_bound_is_within_its_error(clip):
+    # Not clipped, an error in ε̂ counts 31.6 times at t = T, and the one term there is a third of the sum.
+    model, schedule, card = weights.load("digits")
+    eps_model = as_eps(schedule, model, predicts=card.predicts)
+    x0 = data.to_signed(data.digits("test").images[:8], 17)
+    given = {"decoder": partial(discretized_log_prob, levels=17)}
+    given["eps_model"] = clipped(schedule, eps_model) if clip else eps_model
+
+    def books(seeds, steps):
+        g = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return [elbo.ledger(schedule, x0, steps=steps, generator=each, **given) for each in g]
+
+    truth = torch.stack([book.total().mean() for book in books(range(3), None)]).mean()
+    some = books(range(100, 130), 20)
+    off = torch.stack([book.total().mean() - truth for book in some])
+    error = torch.stack([book.standard_error().mean() for book in some])
+    assert (off.abs() < 2 * error).sum() >= 28  # of 30
+    assert (off.abs() < 4 * error).all()
+    # One picture's error holds its noise, which a mean over 8 of them has less of: no more than 3 times too wide.
+    assert 1 < (error.square().mean() / off.square().mean()).sqrt() < 3
+    assert off.mean().abs() < 4 * off.std() / 30**0.5 + 0.02 * truth  # the truth is an estimate too

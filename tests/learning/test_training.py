@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -411,12 +412,26 @@ def renamed(folder):
     (folder / "step-00000005.safetensors").rename(folder / "step-00000006.safetensors")
 
 
+def edited(folder, **changes):
+    note = folder / "checkpoint.json"
+    note.write_text(json.dumps(json.loads(note.read_text("utf-8")) | changes), "utf-8")
+
+
 DAMAGES = {
     "tensors cut short": cut,
     "tensors gone": renamed,
     "a note that is no JSON": lambda folder: (folder / "checkpoint.json").write_text("{"),
     "a note that says nothing": lambda folder: (folder / "checkpoint.json").write_text("{}"),
     "a note that is a list": lambda folder: (folder / "checkpoint.json").write_text("[]"),
+    "a note too deep": lambda folder: (folder / "checkpoint.json").write_text("[" * 100_000),
+    "an endless loss": lambda folder: edited(folder, loss=10**400),
+    "another step than its tensors'": lambda folder: edited(folder, step=3),
+    "no step": lambda folder: edited(folder, step=0),
+    "a step that is a truth": lambda folder: edited(folder, step=True),
+    "a stage that begins at its end": lambda folder: edited(folder, start=5),
+    "tensors that are the folder": lambda folder: edited(folder, tensors=""),
+    "tensors of another folder": lambda folder: edited(folder, tensors="../step-00000005.safetensors"),
+    "settings that are a number": lambda folder: edited(folder, settings=3),
 }
 
 
@@ -677,22 +692,42 @@ def test_a_checkpoint_under_the_earlier_names_of_the_unet_goes_on_with_the_same_
     assert losses(run(tmp_path, seed=7)) == uninterrupted[0][5:]
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda t: t | {"model/head.weight": t["model/head.weight"][:, :1]},
-        lambda t: {k: v for k, v in t.items() if k != "averaged/head.bias"},
-        lambda t: t | {"model/more": torch.zeros(1)},
-        lambda t: t | {"model/head.bias": t["model/head.bias"].double()},
-        lambda t: t | {"optimizer0/999/exp_avg": torch.zeros(1)},
-        lambda t: t | {"optimizer0/0/exp_avg": torch.zeros(7)},
-        lambda t: {k: v for k, v in t.items() if k != "generator"},
-    ],
-)
-def test_tensors_that_do_not_fit_are_refused_before_anything_is_loaded(tmp_path, spoil):
+def without(tensors, beginning):
+    return {name: value for name, value in tensors.items() if not name.startswith(beginning)}
+
+
+SPOILS = {
+    "a shape": lambda t: t | {"model/head.weight": t["model/head.weight"][:, :1]},
+    "a weight less": lambda t: without(t, "averaged/head.bias"),
+    "a weight more": lambda t: t | {"model/more": torch.zeros(1)},
+    "a type": lambda t: t | {"model/head.bias": t["model/head.bias"].double()},
+    "a moment more": lambda t: t | {"optimizer0/999/exp_avg": torch.zeros(1)},
+    "a moment unknown": lambda t: t | {"optimizer0/0/more": t["optimizer0/0/exp_avg"]},
+    "a moment less": lambda t: without(t, "optimizer0/0/exp_avg_sq"),
+    "a weight's moments less": lambda t: without(t, "optimizer0/0/"),
+    "all moments less": lambda t: without(t, "optimizer0/"),
+    "a moment's shape": lambda t: t | {"optimizer0/0/exp_avg": torch.zeros(7)},
+    "a moment's type": lambda t: t | {"optimizer0/0/exp_avg": t["optimizer0/0/exp_avg"].half()},
+    "a count's shape": lambda t: t | {"optimizer0/0/step": torch.ones(7)},
+    "what nobody knows": lambda t: t | {"more/0": torch.zeros(1)},
+    "no generator": lambda t: without(t, "generator"),
+    "a generator's bytes": lambda t: t | {"generator": torch.full_like(t["generator"], 7)},
+    "a generator of floats": lambda t: t | {"generator": torch.zeros(16)},
+}
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["contents told", "as of version 0.1"])
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_tensors_that_do_not_fit_are_refused_before_anything_is_loaded(tmp_path, spoil, told):
+    if not told and spoil == "a weight's moments less":
+        pytest.skip("not every weight need have moments: it is the note that says which have")
     stopped(tmp_path, 5)
     file = tmp_path / "step-00000005.safetensors"
-    save_file({k: v.clone() for k, v in spoil(load_file(file)).items()}, file)
+    save_file({k: v.clone() for k, v in SPOILS[spoil](load_file(file)).items()}, file)
+    if not told:
+        note = json.loads((tmp_path / "checkpoint.json").read_text("utf-8"))
+        del note["contents"]
+        (tmp_path / "checkpoint.json").write_text(json.dumps(note), "utf-8")
     model = small(7, classes=3)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with pytest.raises(ValueError, match=r"^checkpoint: .* holds a damaged one"):
@@ -756,7 +791,8 @@ def test_a_model_in_half_precision_is_refused_since_its_average_would_stand_stil
 
 
 @pytest.mark.parametrize(
-    ("rank", "world", "main"), [("1", None, True), ("1", "1", True), ("1", "2", False), ("0", "2", True)]
+    ("rank", "world", "main"),
+    [("1", None, True), ("1", "1", True), ("1", "", True), ("1", "2", False), ("0", "2", True)],
 )
 def test_a_rank_alone_says_nothing(monkeypatch, rank, world, main):
     monkeypatch.setenv("RANK", rank)
@@ -765,3 +801,16 @@ def test_a_rank_alone_says_nothing(monkeypatch, rank, world, main):
     else:
         monkeypatch.setenv("WORLD_SIZE", world)
     assert main_process() == main
+
+
+def test_a_team_that_the_environment_speaks_of_and_that_is_not_there_is_refused(monkeypatch):
+    # Each of two would take the other for the main process, train alone, and write nothing.
+    accelerate = pytest.importorskip("accelerate")
+    found = SimpleNamespace(process_index=0, num_processes=1)
+    monkeypatch.setattr(accelerate, "Accelerator", lambda **given: found)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(
+        ValueError, match=r"^WORLD_SIZE: the environment speaks of process 1 of 2, but this is 0 of 1"
+    ):
+        next(run(None))

@@ -5,6 +5,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -115,3 +116,21 @@ def test_controls_of_numbers_and_choices():
 def test_bad_input_is_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("whole", [int, np.int64, np.uint8, torch.tensor])
+def test_whole_numbers_of_any_kind_make_a_slider_of_whole_numbers(whole):
+    made = slider(whole(1), whole(10), whole(3))
+    assert isinstance(made, widgets.IntSlider)
+    assert [(type(n), n) for n in (made.min, made.max, made.value)] == [(int, 1), (int, 10), (int, 3)]
+
+
+@pytest.mark.parametrize("number", [float, np.float32, np.float64, torch.tensor])
+def test_other_numbers_of_any_kind_make_a_slider_of_numbers(number):
+    made = slider(0, number(1.5), number(0.25), step=number(0.25))
+    assert isinstance(made, widgets.FloatSlider)
+    assert [(type(n), n) for n in (made.max, made.value, made.step)] == [
+        (float, 1.5),
+        (float, 0.25),
+        (float, 0.25),
+    ]

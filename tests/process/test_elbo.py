@@ -230,39 +230,34 @@ class TestLedger:
 class TestSteps:
     """An estimate from some of the steps."""
 
-    @pytest.mark.parametrize("T", [4, 5, 6, 9, 14])
-    def test_strata_cover_2_to_T_with_two_steps_or_three_from_each(self, seeded, T):
-        for steps in range(2, T - 1):
+    @pytest.mark.parametrize("T", [6, 7, 9, 14, 60])
+    def test_strata_cover_2_to_T_with_two_steps_or_three_from_each_and_T_twice(self, seeded, T):
+        for steps in range(4, T - 1):
             ours = ledger(
                 linear(T), torch.zeros(1, 1), lambda x, t: x, decoder=density, steps=steps, generator=seeded(steps)
             )
             visited, first = ours.steps.tolist(), 2
             assert len(visited) == steps == ours.denoising.shape[1]
-            for count, size in ours.strata:
+            assert visited[-2:] == [T, T]
+            assert ours.strata[-1] == (2, 1)
+            for count, size in ours.strata[:-1]:
                 here, visited = visited[:count], visited[count:]
                 assert count in (2, 3)
                 assert here == sorted(set(here))
                 assert first <= here[0] <= here[-1] < first + size
                 first += size
-            assert first == T + 1
+            assert first == T
 
-    def test_strata_are_short_at_both_ends_where_the_terms_are_large(self, seeded):
+    def test_strata_are_short_where_the_terms_are_large(self, seeded):
         given = linear(1000), torch.zeros(1, 1), lambda x, t: x
         sizes = [n for _, n in ledger(*given, decoder=density, steps=80, generator=seeded(0)).strata]
-        for half in (sizes[:20], sizes[:19:-1]):
-            assert half == sorted(half)
-            assert half[:3] == [2, 2, 2]
-            edges = torch.tensor([2, *half], dtype=F64).cumsum(0)
-            factors = (edges[1:] / edges[:-1])[-8:]
-            assert_close(factors, factors.mean().expand(8), rtol=0.03, atol=0)
-
-    @pytest.mark.parametrize("steps", [4, 5, 6, 9, 20, 41])
-    def test_the_ends_are_always_visited(self, seeded, steps):
-        for seed in range(5):
-            given = linear(60), torch.zeros(1, 1), lambda x, t: x
-            visited = ledger(*given, decoder=density, steps=steps, generator=seeded(seed)).steps.tolist()
-            assert visited[-2:] == [59, 60]
-            assert steps < 6 or visited[:2] == [2, 3]
+        for part in (sizes[:32], sizes[:31:-1]):
+            assert part == sorted(part)
+        assert (sizes[:5], sizes[-3:]) == ([2] * 5, [5, 2, 1])
+        for part, few in ((sizes[:31], 8), (sizes[-2:32:-1], 4)):
+            edges = torch.tensor([2, *part], dtype=F64).cumsum(0)
+            factors = (edges[1:] / edges[:-1])[-few:]
+            assert_close(factors, factors.mean().expand(few), rtol=0.05, atol=0)
 
     def test_one_huge_term_at_the_end_is_in_the_estimate(self, seeded):
         # The cosine's last β is 0.999, so that an error in ε̂ counts 31.6 times at t = T.
@@ -270,15 +265,18 @@ class TestSteps:
         x0 = torch.full((64, 1), 0.5, dtype=F64)
         full = ledger(cosine(200), x0, **given, generator=seeded(0))
         assert full.denoising[:, -1].mean() > 0.3 * full.denoising_sum().mean()
-        for seed in range(20):
+        off, claimed = [], []
+        for seed in range(40):
             some = ledger(cosine(200), x0, **given, steps=20, generator=seeded(seed))
-            off = (some.total().mean() - full.total().mean()).abs()
-            assert off < 4 * some.standard_error().mean()
+            off.append((some.total()[0] - full.total().mean()).square())
+            claimed.append(some.standard_error()[0].square())
+        # The error is that of the noise at T: neither hidden, nor taken for as large as the term itself.
+        assert 0.7 < (sum(claimed) / sum(off)).sqrt() < 1.5
 
-    @pytest.mark.parametrize("steps", [-1, 0, 1, 9, 10])
+    @pytest.mark.parametrize("steps", [-1, 0, 1, 2, 3, 9, 10])
     def test_a_count_that_no_strata_can_hold_is_refused(self, steps):
         with pytest.raises(
-            ValueError, match=r"^steps: expected None for every step, or a count from 2 to T − 2 = 8"
+            ValueError, match=r"^steps: expected None for every step, or a count from 4 to T − 2 = 8"
         ):
             ledger(linear(10), torch.zeros(1, 1), lambda x, t: x, decoder=density, steps=steps)
 
