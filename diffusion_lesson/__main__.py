@@ -27,11 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.run(arguments)
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except torch.OutOfMemoryError as error:
-        print(f"error: {str(error).splitlines()[0]} A smaller --batch-size or --count needs less", file=sys.stderr)
+    except (ValueError, OSError, FloatingPointError, torch.OutOfMemoryError) as error:
+        print("error:", *str(error).splitlines()[:1], file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:
         last = "; the last checkpoint stays, if there was one" if arguments.run is train else ""
