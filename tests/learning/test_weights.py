@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,6 +114,15 @@ def test_saving_makes_the_folder_and_leaves_two_files(tmp_path):
 
 def test_others_may_read_the_file_as_any_other(path):
     assert path.with_suffix(".safetensors").stat().st_mode == path.with_suffix(".json").stat().st_mode
+
+
+def test_reading_takes_no_second_for_imports():
+    program = (
+        "import sys; from diffusion_lesson.learning import weights; before = set(sys.modules)\n"
+        "weights.load('mnist'); print(len(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 20
 
 
 # Networks in their wrappings
