@@ -57,9 +57,11 @@ VACUOUS = "# Check (1.2)\nx = 2 + 3\nassert x == x"
 BY_WORDS = '# Check (1.3)\nx = 2 + 3\nprint(f"{x}")'
 SET_UP = """import torch
 from diffusion_lesson.process.schedule import Schedule
+from diffusion_lesson.process.elbo import ledger
 from diffusion_lesson.process.forward import q_step
 b, one, half = 0.75, torch.ones(1, 1), torch.full((1, 1), 0.5)"""
 OF_THE_PACKAGE = """# Check (1.4)
+ledger(Schedule([b, b]), one, lambda x, t: x).total()
 torch.testing.assert_close(q_step(Schedule([b]), 1, one).mean, half)"""
 
 

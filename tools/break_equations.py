@@ -134,10 +134,12 @@ def broken(function: FunctionType) -> Iterator[tuple[CodeType, str]]:
         if not isinstance(definition, ast.FunctionDef):
             return
         definition.decorator_list = []
-        definition.args.defaults, kept = [ast.Constant(0) for _ in definition.args.defaults], definition
+        # Only the code is taken, so what its defaults are does not matter.
+        definition.args.defaults = [ast.Constant(0) for _ in definition.args.defaults]
+        definition.args.kw_defaults = [value and ast.Constant(0) for value in definition.args.kw_defaults]
         names: Namespace = {}
         future = ast.parse("from __future__ import annotations").body
-        module = ast.fix_missing_locations(ast.Module([*future, kept], []))
+        module = ast.fix_missing_locations(ast.Module([*future, definition], []))
         exec(compile(module, function.__code__.co_filename, "exec"), names)
         code = names[function.__name__].__code__
         if code.co_freevars == function.__code__.co_freevars:
