@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from diffusion_lesson.learning import fingerprints
 from diffusion_lesson.learning.files import make_folder, replace_file
-from diffusion_lesson.networks.unet import UNet, current_name, earlier_name
+from diffusion_lesson.networks.names import current_name, earlier_name
+from diffusion_lesson.networks.unet import UNet
 
 _EARLIER_WORDS = {"precision": {"single": "fp32"}}  # what settings were called in version 0.1
 _DAMAGE = (  # what reading a file may raise that is not as it was written

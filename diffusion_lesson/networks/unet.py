@@ -8,7 +8,6 @@ t (B,) ─ waves ─ MLP ─┐
 labels (B,) ─ table ──┴→ to every block
 """
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from math import log
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from diffusion_lesson.networks.names import current_name
 from diffusion_lesson.shapes import Batch, Labels, readable
 
 
@@ -47,34 +47,6 @@ def _upsample(channels_in: int, channels_out: int) -> nn.Sequential:
 def _start_at_zero(conv: nn.Conv2d) -> None:
     for parameter in conv.parameters():
         nn.init.zeros_(parameter)
-
-
-def current_name(key: str) -> str:
-    """Today's name of a weight that version 0.1 saved as `key`; any other name as it is."""
-    for old, new in _EARLIER_NAMES:
-        key = re.sub(old, new, key)
-    return key
-
-
-def earlier_name(key: str) -> str:
-    """The name of today's weight `key` in version 0.1."""
-    for new, old in _LATER_NAMES:
-        key = re.sub(new, old, key)
-    return key
-
-
-_LATER_NAMES: list[tuple[str, Any]] = [
-    (r"^down_blocks\.", "down."), (r"^up_blocks\.", "up."),
-    (r"\.scale_shift\.", ".told."), (r"\.shortcut\.", ".short."),
-    (r"^downsample\.(\d+)", lambda found: f"shrink.{int(found[1]) - 1}"),
-    (r"^upsample\.(\d+)\.1", lambda found: f"enlarge.{int(found[1]) - 1}"),
-]  # fmt: skip
-_EARLIER_NAMES: list[tuple[str, Any]] = [
-    (r"^down\.", "down_blocks."), (r"^up\.", "up_blocks."),
-    (r"\.told\.", ".scale_shift."), (r"\.short\.", ".shortcut."),
-    (r"^shrink\.(\d+)", lambda found: f"downsample.{int(found[1]) + 1}"),
-    (r"^enlarge\.(\d+)", lambda found: f"upsample.{int(found[1]) + 1}.1"),
-]  # fmt: skip
 
 
 class Block(nn.Module):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from diffusion_lesson.networks import unet
+from diffusion_lesson.networks import names, unet
 from diffusion_lesson.networks.unet import Attention, Block, UNet, time_features
 
 
@@ -267,19 +267,19 @@ EARLIER = {
 
 @pytest.mark.parametrize("key", EARLIER)
 def test_an_earlier_name_of_a_weight_is_known(key):
-    assert unet.current_name(key) == EARLIER[key]
-    assert unet.earlier_name(EARLIER[key]) == key
+    assert names.current_name(key) == EARLIER[key]
+    assert names.earlier_name(EARLIER[key]) == key
 
 
 def test_todays_names_stay():
     keys = UNet(1, 8, mults=(1, 2, 4), classes=2, attention=True).state_dict()
-    assert [unet.current_name(key) for key in keys] == list(keys)
+    assert [names.current_name(key) for key in keys] == list(keys)
 
 
 @pytest.mark.parametrize("prefix", ["", "inner."])
 def test_weights_under_their_earlier_names_are_loaded(prefix):
     trained = perturbed(UNet(1, 8, mults=(1, 2, 4), classes=2, attention=True))
-    saved = {prefix + unet.earlier_name(key): value for key, value in trained.state_dict().items()}
+    saved = {prefix + names.earlier_name(key): value for key, value in trained.state_dict().items()}
     assert len(set(saved) - {prefix + key for key in trained.state_dict()}) > 40
     fresh = UNet(1, 8, mults=(1, 2, 4), classes=2, attention=True)
     loader = torch.nn.ModuleDict({"inner": fresh}) if prefix else fresh

@@ -141,8 +141,8 @@ def test_tables_are_moved_once_to_a_device_and_a_dtype(monkeypatch):
     s._table = table.as_subclass(Watched)
     for _ in range(3):
         s.at(3, torch.zeros(2, 1))
-        s.alpha_bar_at(torch.tensor([1, 2]), torch.zeros(2, 1, dtype=torch.float16))
-    assert moved == [(torch.float32,), (torch.float16,)]
+        s.alpha_bar_at(torch.tensor([1, 2]), torch.zeros(2, 1, dtype=torch.float64))
+    assert moved == [(torch.float32,), (torch.float64,)]
 
 
 def test_what_is_readable_is_on_the_cpu():
