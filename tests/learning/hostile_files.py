@@ -3,6 +3,7 @@
 python tests/learning/hostile_files.py FOLDER KIND
 """
 
+import contextlib
 import gzip
 import json
 import struct
@@ -107,7 +108,8 @@ def peak():
     """The most memory that this process has had since it was last asked, in bytes."""
     status = Path("/proc/self/status").read_text("utf-8")
     found = int(status[status.index("VmHWM") :].split()[1]) * 1024
-    Path("/proc/self/clear_refs").write_text("5")
+    with contextlib.suppress(OSError):  # then the peak only grows
+        Path("/proc/self/clear_refs").write_text("5")
     return found
 
 
