@@ -1,7 +1,7 @@
 """Execute notebooks and write them in one canonical form, so that a re-run without a change is no diff.
 
-python tests/notebook_tool.py notebooks/*.ipynb            # execute, normalise, write
-python tests/notebook_tool.py --check notebooks/*.ipynb    # exit 1 where a committed file is at fault
+python -m tools.notebook_tool notebooks/*.ipynb            # execute, normalise, write
+python -m tools.notebook_tool --check notebooks/*.ipynb    # exit 1 where a committed file is at fault
 """
 
 import json
