@@ -72,10 +72,10 @@ notebooks: .venv/dev
 	QUIET=1 $(BIN)/python -m tools.notebook_tool notebooks/*.ipynb
 
 figures: .venv/dev
-	for script in $(filter-out figures/house.py,$(wildcard figures/*.py)); do $(BIN)/python $$script || exit 1; done
+	for name in $(filter-out style,$(basename $(notdir $(wildcard figures/*.py)))); do $(BIN)/python -m figures.$$name || exit 1; done
 
 bench: .venv/dev
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m bench.run
 
 # venv writes pip last: where it is missing, an earlier try was cut off, and the next one mends it.
 .venv/bin/pip:

@@ -1,7 +1,7 @@
 """Make the weights that ship: train, score, and write them with their cards.
 
-python bench/ship.py classifier-mnist digits mnist-without-7 mnist      # in this order; hours on two cores
-python bench/ship.py --score digits mnist                               # no training: scores what ships anew
+python -m tools.ship classifier-mnist digits mnist-without-7 mnist      # in this order; hours on two cores
+python -m tools.ship --score digits mnist                               # no training: scores what ships anew
 
 Needs MNIST (data.mnist fetches it). A training that was stopped goes on from its checkpoint under runs/ship.
 """
@@ -16,11 +16,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import floors
 import torch
 from safetensors.torch import save_file
-from scores import picked
 
+from bench import floors
+from bench.scores import picked
 from diffusion_lesson.__main__ import draw, write_grid
 from diffusion_lesson.learning import data, fingerprints, metrics, recipes, weights
 from diffusion_lesson.learning.training import train
