@@ -53,7 +53,7 @@ unit: .venv/dev
 	$(BIN)/pytest tests --ignore=tests/browser -n $(WORKERS) --cov --cov-report=term
 
 strict: .venv/dev
-	$(BIN)/python tests/notebook_tool.py --check notebooks/*.ipynb
+	$(BIN)/python -m tools.notebook_tool --check notebooks/*.ipynb
 	QUIET=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -c tests/nbval.ini --nbval --nbval-sanitize-with tests/sanitize.cfg --nbval-current-env --nbval-cell-timeout 300 notebooks/
 
 mistakes: .venv/dev
@@ -69,13 +69,13 @@ timing: .venv/dev
 	TIMING=1 $(BIN)/pytest -s tests/browser -k "follows or time or queue"
 
 notebooks: .venv/dev
-	QUIET=1 $(BIN)/python tests/notebook_tool.py notebooks/*.ipynb
+	QUIET=1 $(BIN)/python -m tools.notebook_tool notebooks/*.ipynb
 
 figures: .venv/dev
-	for script in $(filter-out figures/house.py,$(wildcard figures/*.py)); do $(BIN)/python $$script || exit 1; done
+	for name in $(filter-out style,$(basename $(notdir $(wildcard figures/*.py)))); do $(BIN)/python -m figures.$$name || exit 1; done
 
 bench: .venv/dev
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m bench.run
 
 # venv writes pip last: where it is missing, an earlier try was cut off, and the next one mends it.
 .venv/bin/pip:

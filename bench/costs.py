@@ -7,10 +7,10 @@ from math import log
 from typing import Any
 
 import torch
-from contenders import CALLS, Ours
-from scores import operations, peak
 from torch import Tensor
 
+from bench.contenders import CALLS, Ours
+from bench.scores import operations, peak
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import losses, samplers, schedule
 from diffusion_lesson.process.elbo import ledger

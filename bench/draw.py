@@ -1,19 +1,15 @@
 """The plots, from the results alone (and the strips of pictures that the rows left in samples/)."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
-from table import NAMES, floors, rows
 
+from bench.table import NAMES, floors, rows
 from diffusion_lesson.page.plots import ROLES
-
-HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "figures"))
-from house import save  # noqa: E402 - the figures' own style
+from figures.style import save
 
 LOOKS: dict[str, dict[str, Any]] = {
     "ours-labels": {"color": ROLES["model"]["color"], "marker": "o", "linestyle": "-"},

@@ -1,7 +1,7 @@
 """The floor of a Fréchet distance: what real pictures score that were drawn as the row beside it was drawn.
 
-    python bench/floors.py                 measures the floors of every card anew; some CPU-minutes
-    python bench/floors.py mnist digits    of these
+    python -m bench.floors                 measures the floors of every card anew; some CPU-minutes
+    python -m bench.floors mnist digits    of these
 
 A set with as many of each class is nearer to the truth than one left to chance, so rows whose labels go 0, 1, …,
 9, 0, 1, … have another floor than rows without labels.

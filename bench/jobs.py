@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import costs
-import floors
 import numpy as np
-import scores
 import torch
-from contenders import Contender, Ours
-from peers import Course, DenoisingDiffusionPytorch
 from PIL import Image
 from torch import Tensor
 
+from bench import costs, floors, scores
+from bench.contenders import Contender, Ours
+from bench.peers import Course, DenoisingDiffusionPytorch
 from diffusion_lesson.learning import data, metrics, weights
 
 HERE = Path(__file__).parent

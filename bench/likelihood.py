@@ -1,6 +1,6 @@
 """How few bits a network reaches that is trained for the bound: the shipped `mnist`, taught DDPM's eq. 12.
 
-    python bench/likelihood.py        trains, measures, writes likelihood.json; a quarter of an hour
+    python -m bench.likelihood        trains, measures, writes likelihood.json; a quarter of an hour
 
 L_simple counts all steps alike; the bound weighs the first ones most (lesson 09). So t is drawn more often where
 its weight is large, p(t) ∝ (t + 1)^−0.7, and each loss is divided by p(t): the mean stays that of the bound.
@@ -13,10 +13,9 @@ from math import cos, pi
 from pathlib import Path
 
 import torch
-from scores import picked
-from ship import BITS, bits, coded
 from torch import Tensor, nn
 
+from bench.scores import picked
 from diffusion_lesson.learning import data, weights
 from diffusion_lesson.learning.training import update_ema
 from diffusion_lesson.page.progress import track
@@ -24,6 +23,7 @@ from diffusion_lesson.process.forward import q_marginal
 from diffusion_lesson.process.losses import bound_weight
 from diffusion_lesson.process.prediction import as_eps
 from diffusion_lesson.process.schedule import Schedule
+from tools.ship import BITS, bits, coded
 
 HERE = Path(__file__).parent
 STEPS, BATCH, RATE, EMA, TEST = 2000, 64, 1e-3, 0.998, BITS

@@ -1,7 +1,7 @@
 """Lesson 13 in earnest: a new digit from six pictures, three digits held out, three times six pictures each.
 
-    python bench/make_it_yours.py        every run that make_it_yours.json lacks, then the table make_it_yours.md
-    python bench/make_it_yours.py 7 4    those of these digits; several such commands may run at once
+    python -m bench.make_it_yours        every run that make_it_yours.json lacks, then the table make_it_yours.md
+    python -m bench.make_it_yours 7 4    those of these digits; several such commands may run at once
 
 Needs MNIST (data.mnist fetches it). For 7 it begins with the weights that ship; for the other digits it trains a
 network without them by the recipe mnist-3min (but with AdamW), and keeps it under runs/. On one thread, an hour.
@@ -17,11 +17,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import floors
 import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
+from bench import floors
 from diffusion_lesson.learning import data, metrics, personalise, recipes, weights
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.unet import UNet
@@ -278,7 +278,7 @@ def report(results: dict[str, Any]) -> str:
     if missing:
         notes.append(f"Not run so far: {', '.join(missing)} (digit, way, seed).")
     points = "\n".join(textwrap.fill(note, 115, initial_indent="- ", subsequent_indent="  ") for note in notes)
-    head = "# A new digit from six pictures\n\nWritten by `python bench/make_it_yours.py`; the numbers are in "
+    head = "# A new digit from six pictures\n\nWritten by `python -m bench.make_it_yours`; the numbers are in "
     head += f"`make_it_yours.json`.\n\n{ways_table(results)}\n\n(a), run by run:\n\n{runs_table(results)}\n\n"
     return f"{head}{points}\n"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from contenders import CALLS
 from torch import Tensor, nn
 
+from bench.contenders import CALLS
 from diffusion_lesson.process.prediction import EpsModel, as_eps, clipped
 from diffusion_lesson.process.schedule import Schedule
 

@@ -1,10 +1,10 @@
 """Trains our recipes and the peers at equal CPU-seconds, and scores them. A stopped run goes on where it was.
 
-    python bench/run.py                  every job that results.json lacks, then the table and the plots
-    python bench/run.py --minutes 60     begins no new job after 60 CPU-minutes
-    python bench/run.py --only row/ours  jobs whose names begin so
-    python bench/run.py --draw           only the table and the plots
-    python bench/run.py --quick          a smoke run of everything in a few minutes; its numbers mean nothing
+    python -m bench.run                  every job that results.json lacks, then the table and the plots
+    python -m bench.run --minutes 60     begins no new job after 60 CPU-minutes
+    python -m bench.run --only row/ours  jobs whose names begin so
+    python -m bench.run --draw           only the table and the plots
+    python -m bench.run --quick          a smoke run of everything in a few minutes; its numbers mean nothing
 
 Needs MNIST (downloaded once), and for the peers what bench/requirements.txt lists.
 """
@@ -43,7 +43,7 @@ def main() -> None:
     if arguments.job:
         one(arguments.job, file, quick=arguments.quick, runs=runs)
         return
-    from jobs import JOBS  # here, because it imports every contender
+    from bench.jobs import JOBS  # here, because it imports every contender
 
     for job in [] if arguments.draw else JOBS:
         if job in read(file)["jobs"] or not job.startswith(arguments.only):
@@ -52,11 +52,12 @@ def main() -> None:
             print(f"{used() / 60:.0f} CPU-minutes are used; the same command goes on from here")
             break
         print(f"{used() / 60:5.1f} CPU-minutes used; {job}", flush=True)
-        command = [sys.executable, __file__, "--job", job, *(["--quick"] if arguments.quick else [])]
-        if subprocess.run(command, env=os.environ | {"TQDM_DISABLE": "1"}, check=False).returncode:
+        command = [sys.executable, "-m", "bench.run", "--job", job, *(["--quick"] if arguments.quick else [])]
+        quiet = os.environ | {"TQDM_DISABLE": "1"}
+        if subprocess.run(command, env=quiet, cwd=HERE.parent, check=False).returncode:
             print(f"{job} failed; the others go on", flush=True)
-    from draw import draw
-    from table import write
+    from bench.draw import draw
+    from bench.table import write
 
     results = read(file)["jobs"]
     draw(results, runs if arguments.quick else HERE)
@@ -65,7 +66,7 @@ def main() -> None:
 
 def one(job: str, file: Path, *, quick: bool, runs: Path) -> None:
     """Perform one job here, and write its entry into the file."""
-    from jobs import perform
+    from bench.jobs import perform
 
     try:
         entry = perform(job, read(file)["jobs"], quick=quick, runs=runs)

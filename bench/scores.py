@@ -7,11 +7,11 @@ from math import log
 
 import torch
 import torch.nn.functional as F
-from contenders import SAMPLERS, Contender
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.contenders import SAMPLERS, Contender
 from diffusion_lesson.learning import data, metrics, weights
 from diffusion_lesson.process.elbo import ledger
 

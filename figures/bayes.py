@@ -4,12 +4,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
-from house import save
 
 from diffusion_lesson.page import plots
 from diffusion_lesson.process import schedule
 from diffusion_lesson.process.forward import q_marginal, q_posterior
 from diffusion_lesson.process.gaussian import Gaussian
+from figures.style import save
 
 
 def build(folder: Path | None = None) -> Path:

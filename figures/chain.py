@@ -4,12 +4,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
-from house import save
 
 from diffusion_lesson.learning import data
 from diffusion_lesson.page import plots
 from diffusion_lesson.process import schedule
 from diffusion_lesson.process.forward import q_marginal
+from figures.style import save
 
 TIMES = (0, 100, 250, 500, 1000)
 

@@ -4,13 +4,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from house import save
 
 from diffusion_lesson.learning import data
 from diffusion_lesson.page import plots
 from diffusion_lesson.process import elbo, exact, schedule
 from diffusion_lesson.process.gaussian import discretized_log_prob
 from diffusion_lesson.process.prediction import clipped
+from figures.style import save
 
 
 def build(folder: Path | None = None) -> Path:

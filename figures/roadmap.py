@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from house import save
+
+from figures.style import save
 
 LESSONS = {  # number: (name, column, row)
     "03": ("Forward process", 0, 0),

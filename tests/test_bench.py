@@ -1,6 +1,5 @@
 """bench/: its floors are drawn as their rows are, and its README says what its JSON says."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -8,21 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench import floors, make_it_yours, table
 from diffusion_lesson.learning import metrics, weights
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
-
-
-def script(name):
-    """A script of bench/, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", BENCH / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-floors, table = script("floors"), script("table")
 JOBS = json.loads((BENCH / "results.json").read_text("utf-8"))["jobs"]
 LABELS = torch.tensor([0] * 12 + [1] * 30 + [3] * 20)[
     torch.randperm(62, generator=torch.Generator().manual_seed(1))
@@ -92,7 +81,6 @@ def test_the_floors_in_the_readme_are_those_of_the_cards_and_the_bench():
     ]
 
 
-def test_the_page_of_make_it_yours_is_that_of_its_results(monkeypatch):
-    monkeypatch.syspath_prepend(BENCH)
+def test_the_page_of_make_it_yours_is_that_of_its_results():
     results = json.loads((BENCH / "make_it_yours.json").read_text("utf-8"))
-    assert script("make_it_yours").report(results) == (BENCH / "make_it_yours.md").read_text("utf-8")
+    assert make_it_yours.report(results) == (BENCH / "make_it_yours.md").read_text("utf-8")

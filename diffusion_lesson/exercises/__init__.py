@@ -1,0 +1,1 @@
+"""What checks a reader's answers, and tells their mistakes apart."""

@@ -1,0 +1,235 @@
+"""Make the weights that ship: train, score, and write them with their cards.
+
+python -m tools.ship classifier-mnist digits mnist-without-7 mnist      # in this order; hours on two cores
+python -m tools.ship --score digits mnist                               # no training: scores what ships anew
+
+Needs MNIST (data.mnist fetches it). A training that was stopped goes on from its checkpoint under runs/ship.
+"""
+
+import copy
+import platform
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from bench import floors
+from bench.scores import picked
+from diffusion_lesson.__main__ import draw, write_grid
+from diffusion_lesson.learning import data, fingerprints, metrics, recipes, weights
+from diffusion_lesson.learning.training import train
+from diffusion_lesson.networks.classifier import MnistClassifier, train_classifier
+from diffusion_lesson.page.progress import track
+from diffusion_lesson.process import elbo, samplers
+from diffusion_lesson.process.gaussian import discretized_log_prob
+from diffusion_lesson.process.prediction import as_eps, clipped, guided
+
+RUNS = Path("runs", "ship")
+SHORT = recipes.ALL["mnist-3min"]
+LONG = SHORT.training | {"optimizer": "adamw", "ema": 0.999}  # these were trained before the recipe took Muon
+# name: (recipe, the class left out, the weights it begins with)
+GENERATORS = {
+    "digits": (recipes.ALL["digits-20s"], None, None),
+    "mnist-without-7": (replace(SHORT, training=LONG | {"steps": 10_000}), 7, None),
+    "mnist": (replace(SHORT, training=LONG | {"steps": 9_000, "batch_size": 64}), None, "mnist-without-7"),
+}
+
+
+def ship_classifier() -> None:
+    """classifier-mnist, and the moments of the test pictures' features: fixed before any generator is scored."""
+    train_set, test_set = data.mnist("train"), data.mnist("test")
+    recipe = {"epochs": 4, "batch_size": 128, "lr": 3e-3, "seed": 0}
+    torch.manual_seed(recipe["seed"])
+    classifier = MnistClassifier()
+    train_classifier(classifier, data.to_signed(train_set.images), train_set.labels, **recipe)
+    save_classifier(classifier, recipe, train_set, test_set)
+
+
+def save_classifier(classifier: torch.nn.Module, recipe: dict, train_set: data.ImageSet, test_set: data.ImageSet):
+    """Write the weights in half precision, and score what a reader will load."""
+    card = weights.Card(
+        name="classifier-mnist", network="MnistClassifier", config={}, schedule=None, predicts=None, size=28,
+        levels=256, data=f"MNIST, 60,000 to train on, {data_hash(train_set)}", recipe=recipe,
+    )  # fmt: skip
+    card = weights.save(weights.SHIPPED / card.name, copy.deepcopy(classifier).half(), card)
+    classifier, _, _ = weights.load(card.name)
+    x = data.to_signed(test_set.images)
+    with torch.no_grad():
+        found = torch.cat([classifier(part).argmax(1) for part in x.split(500)])
+    right = (found == test_set.labels).float().mean().item()
+    test = metrics.moments(metrics.features(classifier, x))
+    note = {"classifier": card.sha256, "data": "MNIST, 10,000 to test", "count": str(test.count)}
+    path = weights.SHIPPED / "reference-mnist.safetensors"
+    save_file({"mean": test.mean, "cov": test.cov}, path, metadata=note)
+    measured = {"accuracy, 10,000 to test": round(right, 4)}
+    weights.save(weights.SHIPPED / card.name, copy.deepcopy(classifier).half(), replace(card, measured=measured))
+    floors.tell(card.name)
+
+
+def ship_generator(name: str) -> None:
+    """Train by the recipe above, from the weights it begins with, and write them."""
+    recipe, left_out, begins_with = GENERATORS[name]
+    images = getattr(data, recipe.data)("train")
+    kept = images.labels != (-1 if left_out is None else left_out)
+    x, labels = data.to_signed(images.images[kept], images.levels), images.labels[kept]
+    model, schedule = recipe.build(seed=0)
+    if begins_with:
+        model = weights.load(begins_with)[0].requires_grad_(True)
+    begun = time.process_time()
+    loop = train(
+        model, x, schedule, **recipe.training, labels=labels if recipe.conditional else None, seed=0,
+        checkpoint=RUNS / name,
+    )  # fmt: skip
+    last = deque(track(loop, total=recipe.training["steps"]), maxlen=1).pop()
+    save_generator(name, last.averaged, data_hash(images), time.process_time() - begun)
+
+
+def save_generator(name: str, model: torch.nn.Module, hashed: str, seconds: float) -> None:
+    """Write the weights in half precision with their card, and a grid of samples beside them."""
+    recipe, left_out, begins_with = GENERATORS[name]
+    size, levels = (8, 17) if recipe.data == "digits" else (28, 256)
+    made = {
+        "begins with": begins_with, "seed": 0, "commit": commit(), "cpu_seconds": round(seconds),
+        "threads": torch.get_num_threads(), "machine": f"{platform.machine()}, torch {torch.__version__}",
+    }  # fmt: skip
+    card = weights.Card(
+        name=name, network="UNet", config=model.config, schedule=recipe.schedule,
+        predicts=recipe.training["predicts"], size=size, levels=levels,
+        data=f"{recipe.data}, to train on" + (f", without {left_out}" if left_out else "") + f", {hashed}",
+        recipe=recipe.training | made,
+    )  # fmt: skip
+    path = weights.SHIPPED / name
+    weights.save(path, copy.deepcopy(model).half(), card)
+    model, schedule, card = weights.read(path)
+    pictures = draw(model, schedule, card, count=60, steps=50, seed=0)
+    write_grid(path.with_suffix(".png"), pictures, levels)
+
+
+def score(name: str) -> None:
+    """Measure what ships, as a reader would load it, and write the results into its card."""
+    model, schedule, card = weights.load(name)
+    measured: dict[str, object] = {}
+    kind = "digits" if name == "digits" else "mnist"
+    classifier, _, _ = weights.load(f"classifier-{kind}")
+    test = getattr(data, kind)("test")
+    classes = [k for k in range(10) if k != GENERATORS[name][1]]
+    test_x, kept = data.to_signed(test.images, test.levels), torch.isin(test.labels, torch.tensor(classes))
+    real = metrics.moments(metrics.features(classifier, test_x[kept]))
+    if kind == "digits":  # as lesson 10: all 1,797 real digits
+        train_x = data.to_signed(data.digits("train").images, 17)
+        real = metrics.moments(metrics.features(classifier, torch.cat([train_x, test_x])))
+    for words, count, sampler, steps, weight in SAMPLERS[kind]:
+        x = pictures(model, schedule, card, classes, count=count, sampler=sampler, steps=steps, weight=weight)
+        rows = metrics.features(classifier, data.to_signed(data.to_uint8(x, card.levels), card.levels))
+        distance = metrics.moments_distance(real, metrics.moments(rows))
+        measured[f"Fréchet distance, n = {count}, {words}"] = round(distance, 2)
+        print(name, words, round(distance, 2), flush=True)
+    chosen = picked(BITS, int(kept.sum()))
+    each = coded(model, schedule, card, test_x[kept][chosen], test.labels[kept][chosen])
+    measured |= bits(card, each, out_of=int(kept.sum()))
+    tensors = copy.deepcopy(model).half()
+    weights.save(weights.SHIPPED / name, tensors, replace(card, measured=measured))
+    floors.tell(name)
+
+
+def pictures(model, schedule, card, classes, *, count, sampler, steps, weight) -> torch.Tensor:
+    """`count` pictures, the classes in turn, 250 at a time; x̂_0 kept in [−1, 1]."""
+    generator, out = torch.Generator().manual_seed(1), []
+    in_turn = torch.tensor(classes)[torch.arange(count) % len(classes)]
+    for labels in in_turn.split(250):
+        xT = torch.randn(len(labels), 1, card.size, card.size, generator=generator)
+        plain = as_eps(schedule, model, predicts=card.predicts)
+        eps_model = plain
+        if card.config["classes"]:
+            eps_model = as_eps(schedule, model, predicts=card.predicts, labels=labels)
+            if weight != 1:
+                eps_model = guided(eps_model, plain, weight)
+        walk = sampler(schedule, xT, clipped(schedule, eps_model), steps=steps, generator=generator)
+        out.append(deque(walk, maxlen=1).pop())
+    return torch.cat(out)
+
+
+def coded(model, schedule, card, x, labels) -> dict[str, torch.Tensor]:
+    """Bits per dimension of each x, whole and in parts: the ledger over all t with β̃, x̂_0 kept in [−1, 1]."""
+    decoder = partial(discretized_log_prob, levels=card.levels)
+    generator, found = torch.Generator().manual_seed(0), []
+    for part, told in zip(x.split(100), labels.split(100), strict=True):
+        eps_model = as_eps(
+            schedule, model, predicts=card.predicts, labels=told if card.config["classes"] else None
+        )
+        book = elbo.ledger(
+            schedule,
+            part,
+            clipped(schedule, eps_model),
+            variance="beta_tilde",
+            decoder=decoder,
+            generator=generator,
+        )
+        parts = torch.stack([book.total(), book.prior, book.denoising_sum(), book.reconstruction])
+        found.append(torch.stack([elbo.bits_per_dim(nats, part) for nats in parts]))
+    return dict(zip(("total", "L_T", "sum of L_{t-1}", "L_0"), torch.cat(found, 1), strict=True))
+
+
+def bits(card: weights.Card, each: dict[str, torch.Tensor], *, out_of: int) -> dict[str, object]:
+    """An entry of a card: the means of what `coded` found, and how far the total varies between pictures."""
+    total, told = each["total"], ", given the label" if card.config["classes"] else ""
+    which = (
+        f"all {out_of} test pictures" if len(total) == out_of else f"{len(total)} test pictures drawn at random"
+    )
+    spread = {"standard error": total.std() / len(total) ** 0.5, "from picture to picture": total.std()}
+    entry = {name: values.mean() for name, values in each.items()} | spread
+    return {
+        f"bits per dimension, σ² = β̃{told}, all t, {which}": {
+            name: round(v.item(), 4) for name, v in entry.items()
+        }
+    }
+
+
+def _ddpm(schedule, xT, eps_model, *, steps, generator):
+    return samplers.ddpm(schedule, xT, eps_model, variance="beta_tilde", generator=generator)
+
+
+def _dpm(schedule, xT, eps_model, *, steps, generator):
+    return samplers.dpm_solver(schedule, xT, eps_model, steps=steps)
+
+
+BITS = 1000  # test pictures for the ledger, at most: each costs T calls
+_ddim = partial(samplers.ddim, eta=1.0)
+# (words, pictures, sampler, steps, guidance weight)
+SAMPLERS = {
+    "digits": [("DDPM, 200 calls", 1797, _ddpm, 200, 1.0)],
+    "mnist": [
+        ("DDIM eta = 1 in 25 steps (25 calls)", 5000, _ddim, 25, 1.0),
+        ("DPM-Solver++ in 10 steps (10 calls)", 5000, _dpm, 10, 1.0),
+        ("DPM-Solver++ in 5 steps, guidance 1.5 (10 calls)", 5000, _dpm, 5, 1.5),
+    ],
+}
+
+
+def data_hash(images: data.ImageSet) -> str:
+    """The short hash of pictures and labels."""
+    return "SHA-256 " + fingerprints.digest(images.images, images.labels)
+
+
+def commit() -> str:
+    """The commit that the code stands at."""
+    return subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+if __name__ == "__main__":
+    jobs, only_score = [job for job in sys.argv[1:] if job != "--score"], "--score" in sys.argv
+    for job in jobs:
+        if job == "classifier-mnist":
+            ship_classifier()
+        else:
+            if not only_score:
+                ship_generator(job)
+            score(job)
