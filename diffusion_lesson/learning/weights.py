@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from diffusion_lesson.learning.files import make_folder, replace_file
-from diffusion_lesson.networks.classifier import DigitsClassifier, MnistClassifier
+from diffusion_lesson.networks.classifier import Cifar10Classifier, DigitsClassifier, MnistClassifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.prediction import Predicts
 from diffusion_lesson.process.schedule import Schedule, named
@@ -25,6 +25,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "UNet": UNet,
     "DigitsClassifier": DigitsClassifier,
     "MnistClassifier": MnistClassifier,
+    "Cifar10Classifier": Cifar10Classifier,
 }
 CARD_BYTES = 2**20  # more than any card needs
 _KINDS: dict[str, Any] = {

@@ -23,11 +23,11 @@ class Classifier(nn.Module):
         self.to_logits = nn.Linear(features, classes)
 
     def features(self, x: Batch) -> Tensor:
-        """(B, 1, H, W) in [−1, 1] → (B, F), each ≥ 0."""
+        """(B, C, H, W) in [−1, 1] → (B, F), each ≥ 0."""
         return F.relu(self.to_features(self.convolutions(x).flatten(1)))
 
     def forward(self, x: Batch) -> Tensor:
-        """(B, 1, H, W) in [−1, 1] → (B, 10) logits."""
+        """(B, C, H, W) in [−1, 1] → (B, 10) logits."""
         return self.to_logits(self.features(x))
 
 
@@ -51,6 +51,18 @@ class MnistClassifier(Classifier):
         fine = [_conv(1, 32), _conv(32, 32), nn.MaxPool2d(2)]
         coarse = [_conv(32, 64), _conv(64, 64), nn.MaxPool2d(2), _conv(64, 128), nn.AdaptiveAvgPool2d(2)]
         super().__init__(nn.Sequential(*fine, *coarse), 512, 128)
+
+
+class Cifar10Classifier(Classifier):
+    """32×32 colour → 128 features → 10 logits: conv 3→64→64, pool, 64→128→128, pool, 128→256→256, pool, linear.
+
+    3×3 convolutions, each with BatchNorm and ReLU. The last pool averages to 2×2, whatever the side.
+    """
+
+    def __init__(self) -> None:
+        levels = [(3, 64), (64, 128), (128, 256)]
+        parts = [part for a, b in levels for part in (_conv(a, b), _conv(b, b), nn.MaxPool2d(2))]
+        super().__init__(nn.Sequential(*parts, nn.AdaptiveAvgPool2d(2)), 1024, 128)
 
 
 def train_classifier(

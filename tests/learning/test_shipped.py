@@ -7,23 +7,27 @@ import torch
 from safetensors.torch import load_file
 
 from diffusion_lesson.learning import data, metrics, weights
-from diffusion_lesson.process import elbo, samplers
+from diffusion_lesson.learning.denoiser import Denoiser, draw
+from diffusion_lesson.process import elbo
 from diffusion_lesson.process.gaussian import discretized_log_prob
 from diffusion_lesson.process.prediction import as_eps, clipped
 
-NAMES = ["classifier-digits", "classifier-mnist", "digits", "mnist", "mnist-without-7"]
+NAMES = [
+    "cifar10", "classifier-cifar10", "classifier-digits", "classifier-mnist", "digits", "mnist", "mnist-without-7",
+]  # fmt: skip
 GENERATORS = [name for name in NAMES if not name.startswith("classifier")]
 
 
-def drawn(name, labels):
-    """One picture for each label, by DDIM in 20 steps with eta = 1."""
+def drawn(name, labels, guidance_scale=1.0, steps=20):
+    """One picture for each label, by DDIM with eta = 1."""
     model, schedule, card = weights.load(name)
     g = torch.Generator().manual_seed(0)
-    xT = torch.randn(len(labels), 1, card.size, card.size, generator=g)
-    told = labels if card.config.get("classes") else None
-    eps_model = clipped(schedule, as_eps(schedule, model, predicts=card.predicts, labels=told))
-    *_, x = samplers.ddim(schedule, xT, eps_model, steps=20, eta=1.0, generator=g)
-    return x
+    classes = card.config.get("classes", 0)
+    xT = torch.randn(len(labels), card.config["channels_in"], card.size, card.size, generator=g)
+    return draw(
+        Denoiser(model, schedule, card.predicts, classes), xT, labels=labels if classes else None,
+        guidance_scale=guidance_scale, steps=steps, generator=g,
+    )  # fmt: skip
 
 
 def test_these_ship_and_no_others():
@@ -35,9 +39,9 @@ def test_the_card_is_whole_and_the_file_small(name):
     card = weights.card(name)
     tensors = weights.SHIPPED / f"{name}.safetensors"
     assert card.name == name
-    assert card.recipe["seed"] == 0
+    assert isinstance(card.recipe["seed"], int)
     assert card.measured
-    assert tensors.stat().st_size <= 4e6
+    assert tensors.stat().st_size <= {"cifar10": 14e6}.get(name, 4e6)
     assert card.predicts is None or tensors.with_suffix(".png").is_file()
 
 
@@ -59,6 +63,16 @@ def test_they_draw_the_digit_they_are_told(name, classes):
     assert share > 0.85
 
 
+def test_cifar10_draws_what_it_is_told_and_names_its_classes():
+    card, labels = weights.card("cifar10"), torch.arange(20) % 10
+    assert card.classes == tuple(sorted(card.classes))  # the order of the official files, which is alphabetical
+    assert (card.label("dog"), card.label("truck")) == (5, 9)
+    classifier, _, _ = weights.load("classifier-cifar10")
+    with torch.no_grad():
+        found = classifier(drawn("cifar10", labels, guidance_scale=1.5, steps=12)).argmax(1)
+    assert (found == labels).float().mean() >= 0.7  # 88 % of 5,000 in 25 steps; of guesses, one in ten
+
+
 def test_the_digits_look_more_like_digits_than_noise_does():
     classifier, _, _ = weights.load("classifier-digits")
     sure = [
@@ -68,8 +82,9 @@ def test_the_digits_look_more_like_digits_than_noise_does():
     assert sure[0] > max(0.8, sure[1])
 
 
-def test_the_reference_is_of_the_shipped_classifier():
-    found = metrics.reference("mnist")
+@pytest.mark.parametrize("name", ["cifar10", "mnist"])
+def test_the_reference_is_of_the_shipped_classifier(name):
+    found = metrics.reference(name)
     assert (found.count, found.mean.shape, found.cov.shape) == (10_000, (128,), (128, 128))
     torch.testing.assert_close(found.cov, found.cov.T)
     assert metrics.moments_distance(found, found) == pytest.approx(0, abs=1e-6)
@@ -96,7 +111,7 @@ def test_a_reference_for_another_classifier_is_refused(tmp_path, monkeypatch):
 
 
 def test_an_unknown_reference_is_refused_with_those_known():
-    with pytest.raises(ValueError, match=r"^name: expected one of mnist, got 'cats'"):
+    with pytest.raises(ValueError, match=r"^name: expected one of cifar10, mnist, got 'cats'"):
         metrics.reference("cats")
 
 

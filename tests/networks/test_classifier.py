@@ -1,4 +1,4 @@
-"""The classifier of the digits: its layers, and how well a second of training does."""
+"""The classifiers: their layers, and how well a second of training does with the digits."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from diffusion_lesson.learning import data
-from diffusion_lesson.networks.classifier import DigitsClassifier, train_classifier
+from diffusion_lesson.networks.classifier import Cifar10Classifier, DigitsClassifier, train_classifier
 
 
 def signed(split):
@@ -51,6 +51,21 @@ def test_its_layers_are_those_of_the_protocol():
     conv = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
     assert [type(m) for m in layers] == [*conv, *conv, nn.MaxPool2d, *conv, nn.Linear, nn.Linear]
     assert layers[-2].weight.shape == (32, 1024)
+
+
+def test_the_colour_one_halves_three_times_and_leaves_1024_numbers_whatever_the_side():
+    classifier = Cifar10Classifier().eval()
+    sizes = [(m.in_channels, m.out_channels) for m in classifier.modules() if isinstance(m, nn.Conv2d)]
+    assert sizes == [(3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256)]
+    halved = []
+    for pool in (m for m in classifier.modules() if isinstance(m, nn.MaxPool2d)):
+        pool.register_forward_hook(lambda _, given, out: halved.append((given[0].shape[-1], out.shape[-1])))
+    for side in (32, 48):
+        x = torch.zeros(2, 3, side, side)
+        assert classifier.features(x).shape == (2, 128)
+        assert classifier(x).shape == (2, 10)
+    assert halved[:3] == [(32, 16), (16, 8), (8, 4)]
+    assert classifier.to_features.weight.shape == (128, 1024)
 
 
 def test_training_leaves_it_in_eval_mode(classifier):
