@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from diffusion_lesson.learning import data, recipes, training, weights
+from diffusion_lesson.learning.cards import Card
 from diffusion_lesson.learning.denoiser import Denoiser, draw
 from diffusion_lesson.learning.distributed import main_process
 from diffusion_lesson.learning.files import check_writable, make_folder, replace_file
@@ -54,7 +55,7 @@ def train(arguments: argparse.Namespace) -> None:
     chosen = {key: getattr(arguments, key) for key in ("steps", "batch_size", "lr")}
     training_ = dict(recipe.training) | {key: value for key, value in chosen.items() if value is not None}
     model, schedule = replace(recipe, network=network).build(arguments.seed)
-    card = weights.Card(
+    card = Card(
         name=out.name, network="UNet", config=model.config, schedule=recipe.schedule,
         predicts=training_["predicts"], size=x.shape[-1], levels=images.levels,
         data=f"{recipe.data if folder is None else folder}, {len(x)} pictures",
@@ -67,8 +68,8 @@ def train(arguments: argparse.Namespace) -> None:
     progress = _to_the_end(loop, training_["steps"])
     if not main_process():  # of several processes all train, and one writes
         return
-    weights.save(out / "model", progress.averaged, card)
     denoiser = Denoiser(progress.averaged, schedule, training_["predicts"], classes)
+    weights.save(out / "model", denoiser, card)
     write_grid(out / "samples.png", _draw(denoiser, card, count=64, steps=50, seed=arguments.seed), card.levels)
     print(f"loss {progress.loss:.3f} after {progress.step} steps; weights and samples.png are in {out}")
 
@@ -131,24 +132,22 @@ def sample(arguments: argparse.Namespace) -> None:
     print(f"{'1 picture is' if arguments.count == 1 else f'{arguments.count} pictures are'} in {arguments.out}")
 
 
-def _denoiser(name: str, device: str) -> tuple[Denoiser, weights.Card]:
+def _denoiser(name: str, device: str) -> tuple[Denoiser, Card]:
     """By the name of weights that ship, or by the folder that `train` wrote."""
-    ship = [shipped for shipped in weights.names() if weights.card(shipped).schedule is not None]
-    if name in weights.names():
-        model, schedule, card = weights.load(name, device)
-    elif Path(name, "model.safetensors").is_file():
-        model, schedule, card = weights.read(Path(name, "model"), device)
-    else:
+    path = Path(name, "model")
+    if name not in weights.names():
+        if path.with_suffix(".safetensors").is_file():
+            return weights.load(path, device)
         what = "no weights in it" if Path(name).is_dir() else "no such folder"
-        raise ValueError(
-            f"--model: {name}: {what}; expected a folder that train wrote, or one of {', '.join(ship)}"
-        )
-    if schedule is None or card.predicts is None:
-        raise ValueError(f"--model: {name} is a {card.network}; expected a network that draws, such as {ship[0]}")
-    return Denoiser(model, schedule, card.predicts, card.config.get("classes", 0)), card
+        ship = ", ".join(weights.names(weights.DENOISERS))
+        raise ValueError(f"--model: {name}: {what}; expected a folder that train wrote, or one of {ship}")
+    try:
+        return weights.load_shipped(name, device)
+    except ValueError as error:  # a classifier
+        raise ValueError(f"--model: {str(error).removeprefix('name: ')}") from error
 
 
-def _label(text: str, card: weights.Card) -> int:
+def _label(text: str, card: Card) -> int:
     try:
         return card.label(text)
     except ValueError as error:
@@ -157,7 +156,7 @@ def _label(text: str, card: weights.Card) -> int:
 
 def _draw(
     denoiser: Denoiser,
-    card: weights.Card,
+    card: Card,
     *,
     count: int,
     steps: int,

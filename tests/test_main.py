@@ -58,17 +58,17 @@ def test_of_several_processes_only_the_first_writes(tmp_path, monkeypatch, capsy
 
 
 def test_its_card_says_how_it_was_made(trained):
-    _, schedule, card = weights.read(trained / "model")
+    denoiser, card = weights.load(trained / "model")
     assert (card.name, card.data, card.levels, card.size) == ("digits", "digits, 1437 pictures", 17, 8)
     asked_for = {"steps": 5, "batch_size": 4, "seed": 0}
     assert card.recipe == recipes.ALL["digits-20s"].training | asked_for
-    assert (card.predicts, schedule.T) == ("eps", 200)
+    assert (denoiser.predicts, denoiser.schedule.T) == ("eps", 200)
 
 
 def test_its_weights_are_the_averaged_ones(trained):
     saved = checkpoints.load_file(trained / "checkpoint" / "step-00000005.safetensors")
-    model, _, _ = weights.read(trained / "model")
-    assert all(torch.equal(value, saved[f"averaged/{key}"]) for key, value in model.state_dict().items())
+    state = weights.load(trained / "model")[0].network.state_dict()
+    assert all(torch.equal(value, saved[f"averaged/{key}"]) for key, value in state.items())
 
 
 def test_run_again_it_has_nothing_left_to_learn_and_draws_the_same(trained, monkeypatch, capsys):
@@ -107,9 +107,9 @@ def test_it_learns_from_a_folder_of_colour_pictures_and_names_the_run_after_it(t
     # 64 pictures in 50 steps of a wider network would take long here
     monkeypatch.setattr(shell, "draw", lambda denoiser, noise, **_: noise[:4].clamp(-1, 1))
     assert shell.main([*TRAIN, "--folder", str(tmp_path / "flags"), "--size", "16"]) == 0
-    _, schedule, card = weights.read(tmp_path / "runs" / "flags" / "model")
-    assert (card.config["channels_in"], card.size, card.levels, schedule.T) == (3, 16, 256, 1000)
-    assert (card.config["classes"], card.predicts) == (1, "v")  # the folder's own name is the only class
+    denoiser, card = weights.load(tmp_path / "runs" / "flags" / "model")
+    assert (card.config["channels_in"], card.size, card.levels, denoiser.schedule.T) == (3, 16, 256, 1000)
+    assert (denoiser.classes, denoiser.predicts) == (1, "v")  # the folder's own name is the only class
     assert pixels(tmp_path / "runs" / "flags" / "samples.png").shape == (4 * 33, 4 * 33, 3)
 
 
@@ -183,7 +183,7 @@ def test_a_network_without_classes_is_given_no_labels(trained, tmp_path, monkeyp
 
 
 def test_the_card_keeps_the_names_of_a_folders_classes(two_classes):
-    assert weights.read(two_classes / "model")[2].classes == ("dark", "light")
+    assert weights.load(two_classes / "model")[1].classes == ("dark", "light")
 
 
 def test_one_picture_is_one(trained, tmp_path, capsys):
@@ -195,7 +195,7 @@ def test_trained_longer_by_the_same_command_with_more_steps(tmp_path, capsys):
     for steps in ("5", "8"):
         assert shell.main(["train", "--steps", steps, "--batch-size", "4", "--out", str(tmp_path)]) == 0
         assert f"after {steps} steps" in capsys.readouterr().out
-    assert weights.read(tmp_path / "model")[2].recipe["steps"] == 8
+    assert weights.load(tmp_path / "model")[1].recipe["steps"] == 8
 
 
 def test_a_folder_is_told_before_it_is_learned_from(tmp_path, monkeypatch, capsys):

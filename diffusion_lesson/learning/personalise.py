@@ -1,8 +1,9 @@
-"""A new word from a few pictures: bring them into the network's world, choose what to train on, draw with it."""
+"""A new word from a few pictures: bring them into the network's world, and choose what to train on."""
 
 import copy
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -11,14 +12,11 @@ from jaxtyping import Float, Float32, Int64, Integer, UInt8
 from torch import Tensor, nn
 
 from diffusion_lesson.learning.data import integers
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.training import LOSSES, Progress, learning_rate, stop_unless_finite, update_ema
-from diffusion_lesson.networks.unet import UNet
-from diffusion_lesson.process import samplers
 from diffusion_lesson.process.forward import q_marginal
-from diffusion_lesson.process.prediction import Predicts, as_eps, clipped, guided
-from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch
 
+_HALF = (torch.float16, torch.bfloat16)
 _BOX, _SIDE = 20, 28  # MNIST's: the ink fits in 20×20, and its centre of mass is the middle of 28×28
 
 
@@ -69,35 +67,6 @@ def _placed(picture: Tensor, low: float, high: float) -> Tensor:
     return out
 
 
-def draw(
-    model: nn.Module,
-    schedule: Schedule,
-    noise: Batch,
-    labels: Integer[Tensor, " B"],
-    *,
-    predicts: Predicts,
-    weight: float = 1.0,
-    steps: int = 10,
-    eta: float = 0.0,
-    generator: torch.Generator | None = None,
-    batch_size: int = 250,
-) -> Batch:
-    """A picture in [−1, 1] for each noise and label, by ε_u + weight (ε_c − ε_u), clipped. Lesson 13.
-
-    Weight 0 asks without the label, 1 with it and no more; each costs half of what any other weight costs.
-    """
-    parts, labels = [], integers(labels)
-    for x, y in zip(noise.split(batch_size), labels.split(batch_size), strict=True):
-        told = as_eps(schedule, model, predicts=predicts, labels=y)
-        untold = as_eps(schedule, model, predicts=predicts)
-        eps_model = {0.0: untold, 1.0: told}.get(float(weight), guided(told, untold, weight))
-        *_, x0 = samplers.ddim(
-            schedule, x, clipped(schedule, eps_model), steps=steps, eta=eta, generator=generator
-        )
-        parts.append(x0.clamp(-1, 1))
-    return torch.cat(parts)
-
-
 def pile(
     new: Float[Tensor, " K *dims"], label: int, old: Float[Tensor, " M *dims"], old_labels: Integer[Tensor, " M"]
 ) -> tuple[Float[Tensor, " N *dims"], Int64[Tensor, " N"]]:
@@ -119,14 +88,12 @@ def _labels_of(old: Tensor, old_labels: Tensor) -> Tensor:
 
 
 def rehearse(
-    model: nn.Module,
-    schedule: Schedule,
+    denoiser: Denoiser,
     new: Float[Tensor, " K *dims"],
     label: int,
     old: Float[Tensor, " M *dims"],
     old_labels: Integer[Tensor, " M"],
     *,
-    predicts: Predicts,
     steps: int,
     batch_size: int = 16,
     lr: float = 1e-3,
@@ -134,17 +101,19 @@ def rehearse(
     drop_labels: float = 0.1,
     seed: int = 0,
 ) -> Iterator[Progress]:
-    """Teach `model` new pictures while it goes on answering as before about old ones; a Progress each step.
+    """Teach a denoiser new pictures while it goes on answering as before about old ones; a Progress each step.
 
     Half of each batch are new pictures, learned as `train` learns. The other half are old ones with noise; there
     the network's own answer from before is what it shall say (arXiv:1606.09282, 1705.08690). Where nothing has
     changed that half has gradient 0; drawn noise, which `pile` makes it guess, would push it about. Rate, average
-    and dropped labels are as in `train`.
+    and dropped labels are as in `train`. As there, the network itself learns, and `averaged` is a copy.
     """
     if batch_size < 2 or batch_size % 2:
         raise ValueError(f"batch_size: expected an even number, half new and half old, got {batch_size}")
-    no_label: int = getattr(model, "classes", 0)
-    old_labels, device = _labels_of(old, old_labels), next(model.parameters()).device
+    old_labels = _labels_of(old, old_labels)
+    _refuse(denoiser, {"label": [label], "old_labels": old_labels.tolist()})
+    model, schedule, no_label = denoiser.network, denoiser.schedule, denoiser.classes
+    device = next(model.parameters()).device
     before = copy.deepcopy(model).eval().requires_grad_(False)
     averaged = copy.deepcopy(before)
     optimizer = torch.optim.AdamW(model.train().parameters(), lr=lr, fused=True)
@@ -159,7 +128,7 @@ def rehearse(
         told = torch.stack([torch.full_like(j, label), y_old]).where(~dropped, no_label)
         y_new, y_old = told.to(device)
         x_new, x_old = (x[k.to(x.device)].to(device) for x, k in ((new, i), (old, j)))
-        learned = LOSSES[predicts](schedule, partial(model, labels=y_new), x_new, g).mean()
+        learned = LOSSES[denoiser.predicts](schedule, partial(model, labels=y_new), x_new, g).mean()
         t = schedule.draw_t(half, g).to(device)
         xt = q_marginal(schedule, t, x_old).sample(g)
         kept = (model(xt, t, y_old) - before(xt, t, y_old)).square().mean()
@@ -186,12 +155,27 @@ class _OneRow(nn.Embedding):
         return torch.where((labels == self.own)[:, None], self.row, super().forward(labels))
 
 
-def only_row(model: UNet, label: int) -> UNet:
-    """A copy of the network in which nothing can be trained but what it is told for `label` (arXiv:2208.01618)."""
-    if model.label is None:
-        raise ValueError("model: expected a network that is told labels, got one with classes=0")
-    if not 0 <= label < model.classes:
-        raise ValueError(f"label: expected 0..{model.classes - 1}, got {label}")
-    free = copy.deepcopy(model).requires_grad_(False)
-    free.label = _OneRow(model.label.weight, label)
-    return free
+def only_row(denoiser: Denoiser, label: int) -> Denoiser:
+    """A copy in which nothing can be trained but what the network is told for `label` (arXiv:2208.01618)."""
+    _refuse(denoiser, {"label": [label]})
+    table = getattr(denoiser.network, "label", None)
+    if not isinstance(table, nn.Embedding):
+        raise ValueError(
+            f"denoiser: expected a network with a table of labels, got a {type(denoiser.network).__name__}"
+        )
+    free = copy.deepcopy(denoiser.network).requires_grad_(False)
+    free.label = _OneRow(table.weight, label)
+    return replace(denoiser, network=free)
+
+
+def _refuse(denoiser: Denoiser, labels: dict[str, list[int]]) -> None:
+    """ValueError where a denoiser takes no labels, or not these, or cannot learn, its weights being in half."""
+    if denoiser.classes == 0:
+        raise ValueError("denoiser: expected one that takes labels, got one with classes=0")
+    for name, given in labels.items():
+        if wrong := [label for label in given if not 0 <= label < denoiser.classes]:
+            raise ValueError(f"{name}: expected 0..{denoiser.classes - 1}, got {wrong[0]}")
+    if half := [name for name, w in denoiser.network.named_parameters() if w.dtype in _HALF]:
+        raise ValueError(
+            f"denoiser: expected weights in single precision, got {half[0]} in half, where averages stand still"
+        )

@@ -1,10 +1,13 @@
-"""Trained weights, each with its card: a .safetensors file and a .json beside it that says how it was made."""
+"""Trained weights, each with its card: a .safetensors file and a .json beside it that says how it was made.
+
+A denoiser has its loaders, which give a `Denoiser`, and a classifier has its own. Neither passes for the other.
+"""
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TypeVar, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -14,24 +17,23 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from diffusion_lesson.learning.cards import Card, from_json
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.files import make_folder, replace_file
-from diffusion_lesson.networks.classifier import Cifar10Classifier, DigitsClassifier, MnistClassifier
+from diffusion_lesson.networks.classifier import Cifar10Classifier, Classifier, DigitsClassifier, MnistClassifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.prediction import Predicts
-from diffusion_lesson.process.schedule import Schedule, named
 
+Network = TypeVar("Network", bound=nn.Module)
 SHIPPED = Path(__file__).with_name("trained")
-NETWORKS: dict[str, type[nn.Module]] = {
-    "UNet": UNet,
+DENOISERS: dict[str, type[nn.Module]] = {"UNet": UNet}
+CLASSIFIERS: dict[str, type[Classifier]] = {
     "DigitsClassifier": DigitsClassifier,
     "MnistClassifier": MnistClassifier,
     "Cifar10Classifier": Cifar10Classifier,
 }
+NETWORKS: dict[str, type[nn.Module]] = {**DENOISERS, **CLASSIFIERS}
 CARD_BYTES = 2**20  # more than any card needs
-_KINDS: dict[str, Any] = {
-    "name": str, "network": str, "config": dict, "schedule": dict | None, "size": int, "levels": int, "data": str,
-    "recipe": dict, "measured": dict, "sha256": str,
-}  # fmt: skip
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _WRAPPERS = (
     "_orig_mod",
@@ -40,110 +42,64 @@ _WRAPPERS = (
 )  # what holds the network in its compiled or shared form
 
 
-@dataclass(frozen=True)
-class Card:
-    """What one must know to use trained weights, and how they came to be."""
-
-    name: str
-    network: str  # a key of NETWORKS
-    config: dict[str, Any]  # its arguments
-    schedule: dict[str, Any] | None  # the arguments of schedule.named; None for a classifier
-    predicts: Predicts | None  # "eps", "v" or "x0"; None for a classifier
-    size: int  # height and width of the pictures
-    levels: int  # of grey, for to_uint8
-    data: str  # what it was trained on
-    recipe: dict[str, Any] = field(default_factory=dict)  # the arguments of the training, and the seed
-    measured: dict[str, Any] = field(default_factory=dict)  # results, each with its n
-    sha256: str = ""  # of the .safetensors file
-    classes: tuple[str, ...] = ()  # the names of labels 0, 1, …; () where they are not known or not learned
-
-    def __post_init__(self) -> None:
-        """Refuse what nobody could use, and names that are not one for each class."""
-        for name, kind in _KINDS.items():
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"{name}: expected {kind}, got {getattr(self, name)!r}")
-        if self.predicts not in (None, *get_args(Predicts)):
-            raise ValueError(f"predicts: expected one of {', '.join(get_args(Predicts))}, got {self.predicts!r}")
-        if self.size < 1 or self.levels not in range(2, 257):
-            raise ValueError(f"size, levels: expected 1 or more, and 2..256, got {self.size} and {self.levels}")
-        named, count = self.classes, self.config.get("classes", 0)
-        texts = isinstance(named, tuple) and all(isinstance(name, str) for name in named)
-        if not texts or len(set(named)) != len(named) or len(named) not in (0, count):
-            raise ValueError(f"classes: expected none or {count} names, no two alike, got {named!r}")
-
-    def label(self, text: str) -> int:
-        """The class of that name, or else of that number. ValueError that names `label` where there is none."""
-        count = self.config.get("classes", 0)
-        if not count:
-            raise ValueError(f"label: {self.name} was trained without classes and takes none, got {text}")
-        if text in self.classes:
-            return self.classes.index(text)
-        if text.isdecimal() and int(text) < count:
-            return int(text)
-        names = ", ".join(self.classes[:20]) + (", …" if len(self.classes) > 20 else "")
-        raise ValueError(f"label: expected 0..{count - 1}{f' or one of {names}' if names else ''}, got {text}")
-
-    def make_schedule(self) -> Schedule | None:
-        """The schedule it was trained with. ValueError where there is none with these arguments."""
-        try:
-            return None if self.schedule is None else named(**self.schedule)
-        except Exception as error:  # whatever arithmetic makes of arguments that come from a file
-            raise ValueError(f"schedule: {error}") from error
-
-
-def names() -> list[str]:
-    """The names of the weights that ship with the package."""
-    return sorted(path.stem for path in SHIPPED.glob("*.json"))
+def names(kinds: Collection[str] = ()) -> list[str]:
+    """The names of the weights that ship with the package: all, or those of these kinds, such as DENOISERS."""
+    found = sorted(path.stem for path in SHIPPED.glob("*.json"))
+    return [name for name in found if card(name).network in kinds] if kinds else found
 
 
 def card(name: str) -> Card:
     """The card of weights that ship, without the weights. ValueError for other names."""
-    return _card_of(_files(_shipped(name))[1].read_text("utf-8"))
+    if name not in names():
+        raise ValueError(f"name: expected one of {', '.join(names())}, got {name!r}")
+    return from_json(_files(SHIPPED / name)[1].read_text("utf-8"))
 
 
-def load(name: str, device: str | torch.device = "cpu") -> tuple[nn.Module, Schedule | None, Card]:
-    """(model, schedule, card) of weights that ship; the raw network in eval mode. ValueError for other names."""
-    return read(_shipped(name), device)
+def load_shipped(name: str, device: str | torch.device = "cpu") -> tuple[Denoiser, Card]:
+    """(denoiser, card) of weights that ship, in eval mode. ValueError for other names, and for a classifier's."""
+    _refuse_another(name, "a network that draws", DENOISERS, "load_classifier")
+    return load(SHIPPED / name, device)
 
 
-def read(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn.Module, Schedule | None, Card]:
-    """(model, schedule, card) from `path`.safetensors and `path`.json, as `save` wrote them; numbers are single.
+def load(path: str | Path, device: str | torch.device = "cpu") -> tuple[Denoiser, Card]:
+    """(denoiser, card) from `path`.safetensors and `path`.json, as `save` wrote them; numbers are single.
 
-    ValueError where a file is missing, or is not what its card says.
+    ValueError where a file is missing, or is not what its card says, and for a classifier's.
     """
-    tensors, note = _files(Path(path))
-    for file in (tensors, note):
-        if not file.is_file():
-            raise ValueError(f"path: there is no {file}; expected a .safetensors file with its .json beside it")
-    try:
-        if note.stat().st_size > CARD_BYTES:
-            raise ValueError(f"it has more than {CARD_BYTES:,} bytes")
-        card = _card_of(note.read_text("utf-8"))
-        schedule, outline = card.make_schedule(), _outline(card)
-    except ValueError as error:
-        raise ValueError(f"path: {note} is not a card of weights ({error}); fetch or train them again") from error
-    size, most = tensors.stat().st_size, 8 * sum(v.numel() for v in outline.state_dict().values()) + 2**20
-    if size > most:
-        raise ValueError(f"path: {tensors} has {size:,} bytes, its card's network {most:,} at most")
-    with tensors.open("rb") as opened:
-        if hashlib.file_digest(opened, "sha256").hexdigest() != card.sha256:
-            raise ValueError(f"path: {tensors} is not the file its card names by SHA-256; fetch or train it again")
-    try:
-        state = _filled(outline, load_file(tensors))
-    except (SafetensorError, ValueError) as error:
-        raise ValueError(f"path: {tensors} does not hold the network its card describes: {error}") from error
-    model = NETWORKS[card.network](**card.config)
-    model.load_state_dict(state)  # half precision on disk becomes single here
-    return model.to(device).eval(), schedule, card
+    card = _card_beside(path)
+    if card.predicts is None:
+        raise ValueError(
+            f"path: expected a network that draws, {path} is a {card.network}; load_classifier reads it"
+        )
+    network = _network(path, card, DENOISERS).to(device)
+    return Denoiser(network, card.make_schedule(), card.predicts, card.config.get("classes", 0)), card
 
 
-def save(path: str | Path, model: nn.Module, card: Card) -> Card:
+def load_classifier(name: str | Path, device: str | torch.device = "cpu") -> tuple[Classifier, Card]:
+    """(classifier, card) of weights that ship, or from `name`.safetensors and `name`.json; in eval mode.
+
+    ValueError as of `load`, for a name that is neither, and for a denoiser's.
+    """
+    path = Path(name)
+    if name in names() or not _files(path)[1].is_file():
+        _refuse_another(str(name), "a classifier", CLASSIFIERS, "load_shipped")
+        path = SHIPPED / name
+    card = _card_beside(path)
+    if card.predicts is not None:
+        raise ValueError(f"name: expected a classifier, {path} is a {card.network} that draws; load reads it")
+    return _network(path, card, CLASSIFIERS).to(device), card
+
+
+def save(path: str | Path, model: Denoiser | nn.Module, card: Card) -> Card:
     """Write `path`.safetensors and `path`.json; the card, with the file's hash in it, comes back.
 
-    The network may be compiled or wrapped for several devices. ValueError where `read` could not read what would
-    be written, before anything is.
+    model: a denoiser, or a network alone; it may be compiled or wrapped for several devices. ValueError where it
+    is not what the card says, or could not be loaded again, before anything is written.
     """
     tensors, note = _files(Path(path))
+    if isinstance(model, Denoiser):
+        _refuse_other_words(model, card)
+        model = model.network
     while (inner := next((part for name, part in model.named_children() if name in _WRAPPERS), None)) is not None:
         model = inner
     state = _plain(model.state_dict())
@@ -161,11 +117,10 @@ def save(path: str | Path, model: nn.Module, card: Card) -> Card:
             f"model: expected the network that its card describes ({card.network}): {error}"
         ) from error
     try:
-        text = json.dumps(
-            asdict(replace(card, sha256=hashlib.sha256(raw).hexdigest())), indent=1, ensure_ascii=False
-        )
-        card = _card_of(text)
-        card.make_schedule()
+        text = replace(card, sha256=hashlib.sha256(raw).hexdigest()).to_json()
+        card = from_json(text)
+        if card.predicts is not None:
+            card.make_schedule()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"card: expected one that can be read again: {error}") from error
     make_folder(tensors.parent)
@@ -175,24 +130,75 @@ def save(path: str | Path, model: nn.Module, card: Card) -> Card:
     return card
 
 
-def _shipped(name: str) -> Path:
-    if name not in names():
-        raise ValueError(f"name: expected one of {', '.join(names())}, got {name!r}")
-    return SHIPPED / name
+def _refuse_another(name: str, what: str, kinds: Collection[str], other: str) -> None:
+    """ValueError unless weights of these kinds ship under the name."""
+    known = {shipped: card(shipped).network for shipped in names()}
+    fit = ", ".join(shipped for shipped in known if known[shipped] in kinds)
+    if name not in known:
+        raise ValueError(f"name: expected one of {fit}, got {name!r}")
+    if known[name] not in kinds:
+        raise ValueError(
+            f"name: {name} is a {known[name]}; expected {what}, one of {fit} ({other} gives this one)"
+        )
 
 
-def _card_of(text: str) -> Card:
+def _refuse_other_words(denoiser: Denoiser, card: Card) -> None:
+    """ValueError where a card says otherwise than its denoiser what is predicted, or under which schedule."""
+    if card.predicts != denoiser.predicts:
+        raise ValueError(
+            f"card: expected predicts={denoiser.predicts!r}, as of the denoiser, got {card.predicts!r}"
+        )
+    betas = card.make_schedule().betas
+    if not torch.equal(betas, denoiser.schedule.betas.to(betas)):
+        raise ValueError(f"card: expected the schedule of the denoiser, got another: {card.schedule}")
+
+
+def _card_beside(path: str | Path) -> Card:
+    """The card of the weights at `path`, known to describe a network and, for a denoiser, a schedule."""
+    tensors, note = _files(Path(path))
+    for file in (tensors, note):
+        if not file.is_file():
+            shipped = f"; load_shipped({str(path)!r}) gives what ships" if str(path) in names() else ""
+            raise ValueError(
+                f"path: there is no {file}; expected a .safetensors file with its .json beside it{shipped}"
+            )
     try:
-        fields = json.loads(text)
-        return Card(**fields | {"classes": tuple(fields.get("classes", ()))})  # JSON knows no tuples
-    except (TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
+        if note.stat().st_size > CARD_BYTES:
+            raise ValueError(f"it has more than {CARD_BYTES:,} bytes")
+        card = from_json(note.read_text("utf-8"))
+        _outline(card)
+        if card.predicts is not None:
+            card.make_schedule()
+    except ValueError as error:
+        raise ValueError(f"path: {note} is not a card of weights ({error}); fetch or train them again") from error
+    return card
+
+
+def _network(path: str | Path, card: Card, kinds: Mapping[str, type[Network]]) -> Network:
+    """The network at `path`, in eval mode, known to be what its card says."""
+    tensors, outline = _files(Path(path))[0], _outline(card)
+    size, most = tensors.stat().st_size, 8 * sum(v.numel() for v in outline.state_dict().values()) + 2**20
+    if size > most:
+        raise ValueError(f"path: {tensors} has {size:,} bytes, its card's network {most:,} at most")
+    with tensors.open("rb") as opened:
+        if hashlib.file_digest(opened, "sha256").hexdigest() != card.sha256:
+            raise ValueError(f"path: {tensors} is not the file its card names by SHA-256; fetch or train it again")
+    try:
+        state = _filled(outline, load_file(tensors))
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"path: {tensors} does not hold the network its card describes: {error}") from error
+    model = kinds[card.network](**card.config)
+    model.load_state_dict(state)  # half precision on disk becomes single here
+    return model.eval()
 
 
 def _outline(card: Card) -> nn.Module:
     """The network that a card describes, without numbers: it costs nothing, however large it is said to be."""
     if card.network not in NETWORKS:
         raise ValueError(f"network: expected one of {', '.join(NETWORKS)}, got {card.network!r}")
+    if (card.network in DENOISERS) != (card.predicts is not None):
+        expected = "None" if card.predicts else f"one of {', '.join(get_args(Predicts))}"
+        raise ValueError(f"predicts: expected {expected} for a {card.network}, got {card.predicts!r}")
     if any(isinstance(value, list) and len(value) > 32 for value in card.config.values()):
         raise ValueError("config: expected at most 32 levels")  # each is made, and each halves the picture
     try:

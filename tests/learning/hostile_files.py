@@ -83,8 +83,8 @@ def picture(folder):
 
 def card(folder):
     note = {
-        "name": "a", "network": "UNet", "config": {"channels_in": 1, "width": 8}, "schedule": None,
-        "predicts": None, "size": 8, "levels": 2, "data": "",
+        "name": "a", "network": "UNet", "config": {"channels_in": 1, "width": 8},
+        "schedule": {"kind": "cosine", "T": 10}, "predicts": "eps", "size": 8, "levels": 2, "data": "",
     }  # fmt: skip
     config = note["config"]
     cards = {
@@ -98,10 +98,10 @@ def card(folder):
     for name, changes in cards.items():
         written(folder / f"{name}.json", json.dumps(note | changes).encode())
         written(folder / f"{name}.safetensors", struct.pack("<Q", 2**40) + bytes(LARGE))
-        yield name, lambda path=folder / name: weights.read(path)
+        yield name, lambda path=folder / name: weights.load(path)
     written(folder / "deep.json", b"[" * 10**5)
     written(folder / "deep.safetensors", b"")
-    yield "deep", lambda: weights.read(folder / "deep")
+    yield "deep", lambda: weights.load(folder / "deep")
 
 
 def peak():

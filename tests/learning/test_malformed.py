@@ -288,7 +288,7 @@ def test_weights(folder, tensors, honest):
     digest = hashlib.sha256(tensors if honest else TENSORS).hexdigest()
     path.with_suffix(".json").write_text(json.dumps(CARD | {"sha256": digest}), "utf-8")
     with named(path):
-        weights.read(path)
+        weights.load(path)
 
 
 @tried
@@ -298,7 +298,7 @@ def test_cards(folder, text):
     path.with_suffix(".safetensors").write_bytes(TENSORS)
     path.with_suffix(".json").write_bytes(text)
     with named(path):
-        weights.read(path)
+        weights.load(path)
 
 
 # Checkpoints

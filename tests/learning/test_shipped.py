@@ -7,10 +7,9 @@ import torch
 from safetensors.torch import load_file
 
 from diffusion_lesson.learning import data, metrics, weights
-from diffusion_lesson.learning.denoiser import Denoiser, draw
+from diffusion_lesson.learning.denoiser import draw
 from diffusion_lesson.process import elbo
 from diffusion_lesson.process.gaussian import discretized_log_prob
-from diffusion_lesson.process.prediction import as_eps, clipped
 
 NAMES = [
     "cifar10", "classifier-cifar10", "classifier-digits", "classifier-mnist", "digits", "mnist", "mnist-without-7",
@@ -20,13 +19,12 @@ GENERATORS = [name for name in NAMES if not name.startswith("classifier")]
 
 def drawn(name, labels, guidance_scale=1.0, steps=20):
     """One picture for each label, by DDIM with eta = 1."""
-    model, schedule, card = weights.load(name)
+    denoiser, card = weights.load_shipped(name)
     g = torch.Generator().manual_seed(0)
-    classes = card.config.get("classes", 0)
     xT = torch.randn(len(labels), card.config["channels_in"], card.size, card.size, generator=g)
     return draw(
-        Denoiser(model, schedule, card.predicts, classes), xT, labels=labels if classes else None,
-        guidance_scale=guidance_scale, steps=steps, generator=g,
+        denoiser, xT, labels=labels if denoiser.classes else None, guidance_scale=guidance_scale, steps=steps,
+        generator=g,
     )  # fmt: skip
 
 
@@ -49,7 +47,7 @@ def test_the_card_is_whole_and_the_file_small(name):
 def test_generators_ship_in_half_precision_and_compute_in_single(name):
     stored = load_file(weights.SHIPPED / f"{name}.safetensors")
     assert {value.dtype for value in stored.values()} == {torch.float16}
-    assert {value.dtype for value in weights.load(name)[0].parameters()} == {torch.float32}
+    assert {value.dtype for value in weights.load_shipped(name)[0].network.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +55,7 @@ def test_generators_ship_in_half_precision_and_compute_in_single(name):
 )
 def test_they_draw_the_digit_they_are_told(name, classes):
     labels = torch.tensor([*classes] * 6)
-    classifier, _, _ = weights.load("classifier-mnist")
+    classifier, _ = weights.load_classifier("classifier-mnist")
     with torch.no_grad():
         share = (classifier(drawn(name, labels)).argmax(1) == labels).float().mean()
     assert share > 0.85
@@ -67,14 +65,14 @@ def test_cifar10_draws_what_it_is_told_and_names_its_classes():
     card, labels = weights.card("cifar10"), torch.arange(20) % 10
     assert card.classes == tuple(sorted(card.classes))  # the order of the official files, which is alphabetical
     assert (card.label("dog"), card.label("truck")) == (5, 9)
-    classifier, _, _ = weights.load("classifier-cifar10")
+    classifier, _ = weights.load_classifier("classifier-cifar10")
     with torch.no_grad():
         found = classifier(drawn("cifar10", labels, guidance_scale=1.5, steps=12)).argmax(1)
     assert (found == labels).float().mean() >= 0.7  # 88 % of 5,000 in 25 steps; of guesses, one in ten
 
 
 def test_the_digits_look_more_like_digits_than_noise_does():
-    classifier, _, _ = weights.load("classifier-digits")
+    classifier, _ = weights.load_classifier("classifier-digits")
     sure = [
         classifier(x).softmax(1).amax(1).mean()
         for x in (drawn("digits", torch.arange(50)), torch.randn(50, 1, 8, 8))
@@ -91,7 +89,7 @@ def test_the_reference_is_of_the_shipped_classifier(name):
 
 
 def test_pictures_drawn_are_nearer_to_the_reference_than_noise():
-    classifier, _, _ = weights.load("classifier-mnist")
+    classifier, _ = weights.load_classifier("classifier-mnist")
     labels = torch.arange(150) % 10
     near, far = (
         metrics.moments_distance(metrics.reference("mnist"), metrics.moments(metrics.features(classifier, x)))
@@ -118,15 +116,13 @@ def test_an_unknown_reference_is_refused_with_those_known():
 @pytest.mark.parametrize("clip", [False, True], ids=["bare", "clipped"])
 def test_what_some_steps_say_of_the_digits_bound_is_within_its_error(clip):
     # Not clipped, an error in ε̂ counts 31.6 times at t = T, and the one term there is a third of the sum.
-    model, schedule, card = weights.load("digits")
-    eps_model = as_eps(schedule, model, predicts=card.predicts)
+    digits, _ = weights.load_shipped("digits")
     x0 = data.to_signed(data.digits("test").images[:8], 17)
-    given = {"decoder": partial(discretized_log_prob, levels=17)}
-    given["eps_model"] = clipped(schedule, eps_model) if clip else eps_model
+    given = {"decoder": partial(discretized_log_prob, levels=17), "eps_model": digits.eps_model(clip=clip)}
 
     def books(seeds, steps):
         g = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return [elbo.ledger(schedule, x0, steps=steps, generator=each, **given) for each in g]
+        return [elbo.ledger(digits.schedule, x0, steps=steps, generator=each, **given) for each in g]
 
     truth = torch.stack([book.total().mean() for book in books(range(3), None)]).mean()
     some = books(range(100, 130), 20)

@@ -16,6 +16,7 @@ from torch import nn
 
 import diffusion_lesson
 from diffusion_lesson.learning import data, personalise, weights
+from diffusion_lesson.learning.cards import Card
 from diffusion_lesson.networks.classifier import DigitsClassifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.schedule import cosine
@@ -29,7 +30,7 @@ CARD = {
 def made(dtype=torch.float32):
     torch.manual_seed(0)
     net = UNet(1, 4, mults=(1, 2), classes=2, attention=True)
-    return net.to(dtype), weights.Card(network="UNet", config=net.config, **CARD)
+    return net.to(dtype), Card(network="UNet", config=net.config, **CARD)
 
 
 @pytest.fixture
@@ -49,38 +50,38 @@ def edit(path, **changes):
 
 
 def test_weights_come_back_to_the_bit(path):
-    model, _, _ = weights.read(path)
+    model = weights.load(path)[0].network
     expected = made()[0].state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
 
 
 def test_the_network_comes_back_with_its_options_in_eval_mode(path):
-    model, _, _ = weights.read(path)
+    model = weights.load(path)[0].network
     assert (type(model), model.config, model.training) == (UNet, made()[0].config, False)
 
 
 def test_the_schedule_comes_back(path):
-    _, schedule, _ = weights.read(path)
-    assert torch.equal(schedule.betas, cosine(20).betas)
+    denoiser, card = weights.load(path)
+    assert torch.equal(denoiser.schedule.betas, cosine(20).betas)
 
 
 def test_the_card_comes_back_as_save_returned_it(tmp_path):
     card = weights.save(tmp_path / "small", *made())
-    assert weights.read(tmp_path / "small")[2] == card
+    assert weights.load(tmp_path / "small")[1] == card
     assert card.sha256 != ""
 
 
 def test_the_names_of_the_classes_come_back(tmp_path):
     net, card = made()
     weights.save(tmp_path / "named", net, replace(card, classes=("cat", "dog")))
-    assert weights.read(tmp_path / "named")[2].classes == ("cat", "dog")
+    assert weights.load(tmp_path / "named")[1].classes == ("cat", "dog")
 
 
 def test_a_card_from_before_classes_had_names_has_none(path):
     note = path.with_suffix(".json")
     old = {key: value for key, value in json.loads(note.read_text("utf-8")).items() if key != "classes"}
     note.write_text(json.dumps(old), "utf-8")
-    assert weights.read(path)[2].classes == ()
+    assert weights.load(path)[1].classes == ()
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_names_that_are_not_one_for_each_class_are_refused(names, without_type_c
 
 def test_half_precision_on_the_disk_is_single_in_memory(tmp_path):
     weights.save(tmp_path / "half", *made(torch.float16))
-    model, _, _ = weights.read(tmp_path / "half")
+    model = weights.load(tmp_path / "half")[0].network
     assert {value.dtype for value in load_file(tmp_path / "half.safetensors").values()} == {torch.float16}
     assert all(
         torch.equal(value, made()[0].state_dict()[key].half().float()) for key, value in model.state_dict().items()
@@ -102,7 +103,7 @@ def test_half_precision_on_the_disk_is_single_in_memory(tmp_path):
 
 def test_a_classifier_has_no_schedule(tmp_path):
     card = CARD | {"schedule": None, "predicts": None}
-    weights.save(tmp_path / "c", DigitsClassifier(), weights.Card(network="DigitsClassifier", config={}, **card))
+    weights.save(tmp_path / "c", DigitsClassifier(), Card(network="DigitsClassifier", config={}, **card))
     model, schedule, _ = weights.read(tmp_path / "c")
     assert (type(model), schedule) == (DigitsClassifier, None)
 
@@ -119,7 +120,7 @@ def test_others_may_read_the_file_as_any_other(path):
 def test_reading_takes_no_second_for_imports():
     program = (
         "import sys; from diffusion_lesson.learning import weights; before = set(sys.modules)\n"
-        "weights.load('mnist'); print(len(set(sys.modules) - before))"
+        "weights.load_shipped('mnist'); print(len(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 20
@@ -148,7 +149,7 @@ WRAPPINGS = {
 def test_a_network_is_saved_without_its_wrapping(tmp_path, wrap):
     net, card = made()
     weights.save(tmp_path / "small", wrap(net), card)
-    model, _, _ = weights.read(tmp_path / "small")
+    model = weights.load(tmp_path / "small")[0].network
     expected = made()[0].state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
     assert load_file(tmp_path / "small.safetensors").keys() == expected.keys()
@@ -159,7 +160,7 @@ def test_files_from_before_the_wrapping_was_left_out_can_be_read(path, prefix):
     file = path.with_suffix(".safetensors")
     save_file({prefix + key: value for key, value in load_file(file).items()}, file)
     edit(path, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
-    model, _, _ = weights.read(path)
+    model = weights.load(path)[0].network
     assert torch.equal(model.head.weight, made()[0].head.weight)
 
 
@@ -169,7 +170,7 @@ def test_tensors_that_share_memory_are_written_each(tmp_path):
     net.stem.weight.data = net.stem.weight.data.to(memory_format=torch.channels_last)  # in steps
     net.stem.bias.data = torch.ones(1).expand(4)  # one number for all
     card = weights.save(tmp_path / "small", net, card)
-    model, _, _ = weights.read(tmp_path / "small")
+    model = weights.load(tmp_path / "small")[0].network
     expected = net.state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
 
@@ -177,7 +178,7 @@ def test_tensors_that_share_memory_are_written_each(tmp_path):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_floats_of_any_width_come_back_single(tmp_path, dtype):
     weights.save(tmp_path / "small", *made(dtype))
-    model, _, _ = weights.read(tmp_path / "small")
+    model = weights.load(tmp_path / "small")[0].network
     expected = made(dtype)[0].state_dict()
     assert all(torch.equal(value, expected[key].float()) for key, value in model.state_dict().items())
 
@@ -258,7 +259,7 @@ def test_a_card_comes_back_as_it_will_be_read(tmp_path):
     net, card = made()
     config = card.config | {"mults": (1, 2)}  # JSON makes a list of it
     saved = weights.save(tmp_path / "small", net, replace(card, config=config, data=os.fsdecode(b"caf\xe9")))
-    assert saved == weights.read(tmp_path / "small")[2]
+    assert saved == weights.load(tmp_path / "small")[1]
     assert saved.data == os.fsdecode(b"caf\xe9")
 
 
@@ -319,7 +320,7 @@ def test_a_name_that_does_not_ship_is_refused_with_those_that_do(path, monkeypat
 def test_a_missing_file_is_named(path, suffix):
     path.with_suffix(suffix).unlink()
     with pytest.raises(ValueError, match=rf"^path: there is no .*small\{suffix}"):
-        weights.read(path)
+        weights.load(path)
 
 
 def test_a_file_with_one_bit_changed_is_named(path):
@@ -328,20 +329,20 @@ def test_a_file_with_one_bit_changed_is_named(path):
     raw[-1] ^= 1
     file.write_bytes(raw)
     with pytest.raises(ValueError, match=r"^path: .*small\.safetensors is not the file its card names"):
-        weights.read(path)
+        weights.load(path)
 
 
 def test_weights_without_a_hash_in_the_card_are_not_trusted(path):
     edit(path, sha256="")
     with pytest.raises(ValueError, match="is not the file its card names"):
-        weights.read(path)
+        weights.load(path)
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "{}", '{"colour": "red"}', "\udcff"])
 def test_a_card_that_is_none_is_named(path, text):
     path.with_suffix(".json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ValueError, match=r"^path: .*small\.json is not a card of weights"):
-        weights.read(path)
+        weights.load(path)
 
 
 @pytest.mark.parametrize(
@@ -357,20 +358,20 @@ def test_a_card_that_is_none_is_named(path, text):
 def test_a_card_with_impossible_arguments_is_named(path, changes):
     edit(path, **changes)
     with pytest.raises(ValueError, match=r"^path: .*small\.json is not a card of weights"):
-        weights.read(path)
+        weights.load(path)
 
 
 def test_an_unknown_network_is_refused_with_those_known(path):
     edit(path, network="Transformer")
     message = r"^path: .*small\.json .*network: expected one of UNet, .*, got 'Transformer'"
     with pytest.raises(ValueError, match=message):
-        weights.read(path)
+        weights.load(path)
 
 
 def test_weights_of_another_network_are_named(path):
     edit(path, config={"channels_in": 1, "width": 8})
     with pytest.raises(ValueError, match=r"^path: .*small\.safetensors does not hold the network its card"):
-        weights.read(path)
+        weights.load(path)
 
 
 def test_a_file_that_is_not_safetensors_is_named(path):
@@ -378,7 +379,7 @@ def test_a_file_that_is_not_safetensors_is_named(path):
     file.write_bytes(b"not tensors")
     edit(path, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     with pytest.raises(ValueError, match=r"^path: .*small\.safetensors does not hold"):
-        weights.read(path)
+        weights.load(path)
 
 
 def test_a_lack_of_tensors_is_named(path):
@@ -386,7 +387,7 @@ def test_a_lack_of_tensors_is_named(path):
     save_file({key: value for key, value in load_file(file).items() if "head" not in key}, file)
     edit(path, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     with pytest.raises(ValueError, match=r"does not hold the network its card describes"):
-        weights.read(path)
+        weights.load(path)
 
 
 def test_nothing_in_the_package_unpickles():
