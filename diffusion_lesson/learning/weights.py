@@ -14,6 +14,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from diffusion_lesson.learning.config import current
 from diffusion_lesson.learning.files import make_folder, replace_file
 from diffusion_lesson.networks.classifier import Cifar10Classifier, DigitsClassifier, MnistClassifier
 from diffusion_lesson.networks.unet import UNet
@@ -52,7 +53,7 @@ class Card:
     size: int  # height and width of the pictures
     levels: int  # of grey, for to_uint8
     data: str  # what it was trained on
-    recipe: dict[str, Any] = field(default_factory=dict)  # the arguments of the training, and the seed
+    recipe: dict[str, Any] = field(default_factory=dict)  # the fields of the TrainConfig, and what else is known
     measured: dict[str, Any] = field(default_factory=dict)  # results, each with its n
     sha256: str = ""  # of the .safetensors file
     classes: tuple[str, ...] = ()  # the names of labels 0, 1, …; () where they are not known or not learned
@@ -184,6 +185,8 @@ def _shipped(name: str) -> Path:
 def _card_of(text: str) -> Card:
     try:
         fields = json.loads(text)
+        if isinstance(fields.get("recipe"), dict):
+            fields["recipe"] = current(fields["recipe"])
         return Card(**fields | {"classes": tuple(fields.get("classes", ()))})  # JSON knows no tuples
     except (TypeError, AttributeError, RecursionError) as error:
         raise ValueError(str(error)) from error

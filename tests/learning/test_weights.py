@@ -83,6 +83,11 @@ def test_a_card_from_before_classes_had_names_has_none(path):
     assert weights.read(path)[2].classes == ()
 
 
+def test_the_recipe_on_a_card_of_version_0_1_comes_back_in_todays_words(path):
+    edit(path, recipe={"steps": 3, "lr": 0.1, "precision": "single", "seed": 0})
+    assert weights.read(path)[2].recipe == {"steps": 3, "learning_rate": 0.1, "precision": "fp32", "seed": 0}
+
+
 @pytest.mark.parametrize(
     "names", [("cat",), ("cat", "cat"), ("cat", "dog", "owl"), ("cat", 1), ["cat", "dog"], "ab", None]
 )
