@@ -3,8 +3,9 @@
 import copy
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -72,26 +73,21 @@ class Ours:
 
     def __init__(self, recipe: str, seed: int, *, labelled: bool = True, steps: int | None = None) -> None:
         chosen = recipes.ALL[recipe]
-        network = dict(chosen.network) | ({} if labelled else {"classes": 0})
-        self.labelled = labelled
-        self.settings: dict[str, Any] = dict(chosen.training) | ({"steps": steps} if steps else {})
-        if not labelled:
-            self.settings["drop_labels"] = 0.0
-        self.batch: int = self.settings["batch_size"]
-        self.network: nn.Module
-        self.network, self.schedule = recipes.Recipe(
-            chosen.data, network, chosen.schedule, chosen.training, chosen.measured
-        ).build(seed)
+        network = chosen.network | ({} if labelled else {"classes": 0})
+        config = replace(chosen.training, steps=steps or chosen.training.steps)
+        self.labelled, self.config = labelled, config if labelled else replace(config, drop_labels=0.0)
+        self.batch = self.config.batch_size
+        self.denoiser = replace(chosen, network=network).build(seed)
+        self.network: nn.Module = self.denoiser.network
+        self.schedule = self.denoiser.schedule
         if labelled:
             self.samplers = (*Ours.samplers, "DDIM η=0, guidance 1.5", "DDIM η=0, guidance 2")
             self.best = f"DDIM η=1, guidance {GUIDANCE[recipe]:g}, 40 calls"
 
     def training(self, x: Tensor, y: Tensor, seed: int) -> Iterator[None]:
         """The package's own loop."""
-        loop = train(
-            self.network, x, self.schedule, **self.settings, labels=y if self.labelled else None, seed=seed
-        )
-        for progress in loop:
+        config = replace(self.config, seed=seed)
+        for progress in train(self.denoiser, x, config, labels=y if self.labelled else None):
             self.network = progress.averaged
             yield
 
@@ -100,7 +96,7 @@ class Ours:
         plain = as_eps(
             self.schedule,
             self.network,
-            predicts=self.settings["predicts"],
+            predicts=self.denoiser.predicts,
             labels=labels if self.labelled else None,
         )
         return clipped(self.schedule, plain)
@@ -110,7 +106,7 @@ class Ours:
         walk, weight, calls = SAMPLERS[sampler]
         eps_model, steps = self.eps_model(labels), calls
         if weight != 1:
-            predicts, told = self.settings["predicts"], labels if self.labelled else None
+            predicts, told = self.denoiser.predicts, labels if self.labelled else None
             weak = self.network
             if not self.labelled:
                 weak = copy.deepcopy(self.network)

@@ -125,7 +125,7 @@ def _trained(contender: Contender, seed: int, *, budget: float | None, plan: Pla
         now = time.process_time()
         each.append(now - last)
         spent = now - begun - pauses
-        done = step / contender.settings["steps"] if ours else spent / budget
+        done = step / contender.config.steps if ours else spent / budget
         if done >= plan.fractions[len(kept)]:
             state = {key: value.clone() for key, value in contender.network.state_dict().items()}
             kept.append({"seconds": spent, "steps": step, "weights": state})

@@ -85,8 +85,8 @@ def main() -> None:
             for name, half in {"first": ~later, "second": later}.items()
         },
         "training": {
-            "begins with": card.name, "steps": STEPS, "batch_size": BATCH, "lr": RATE, "ema": EMA, "seed": 0,
-            "cpu_seconds": seconds,
+            "begins with": card.name, "steps": STEPS, "batch_size": BATCH, "learning_rate": RATE, "ema": EMA,
+            "seed": 0, "cpu_seconds": seconds,
         },
         "after": bits(card, after, out_of=count),
         "fall": {

@@ -13,6 +13,7 @@ import sys
 import textwrap
 import time
 from collections import deque
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -23,6 +24,8 @@ from torch import Tensor, nn
 
 from bench import floors
 from diffusion_lesson.learning import data, metrics, personalise, recipes, weights
+from diffusion_lesson.learning.config import TrainConfig
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.page.progress import track
@@ -32,13 +35,8 @@ HERE, RUNS = Path(__file__).parent, Path("runs", "make_it_yours")
 CLASSES, SEEDS = (7, 4, 2), (0, 1, 2)
 TUNED_ON = (7, 0)  # the settings below were chosen on this digit and this six; all other runs are their test
 DRAW: dict[str, Any] = {"weight": 1.0, "eta": 1.0, "steps": 10}  # no guidance: it would shrink variety
-TUNE: dict[str, Any] = {"steps": 300, "batch_size": 16, "ema": 0.98, "predicts": "v"}
-WAYS: dict[str, dict[str, Any]] = {
-    "a": {"lr": 1e-3, "drop_labels": 0.1},
-    "pile": {"lr": 1e-3, "drop_labels": 0.1},
-    "b": {"lr": 1e-3, "drop_labels": 0.1},
-    "c": {"lr": 0.1, "drop_labels": 0.0},
-}
+TUNE = TrainConfig(steps=300, batch_size=16, learning_rate=1e-3, ema=0.98, drop_labels=0.1)
+WAYS = {"a": TUNE, "pile": TUNE, "b": TUNE, "c": replace(TUNE, learning_rate=0.1, drop_labels=0.0)}
 NAMES = {
     "before": "before",
     "a": "(a) everything, rehearsing its own answers",
@@ -92,14 +90,13 @@ def held_out(world: World) -> tuple[UNet, Schedule]:
 
 def _train_without(world: World, name: str) -> None:
     recipe = recipes.ALL["mnist-3min"]
-    settings = recipe.training | {"optimizer": "adamw"}  # as the network that ships, which is compared with it
-    model, schedule = recipe.build(seed=0)
+    config = replace(recipe.training, optimizer="adamw")  # as the network that ships, which is compared with it
     where = RUNS / f"{name}-run"
-    loop = train(model, world.x, schedule, **settings, labels=world.labels, seed=0, checkpoint=where)
-    last = deque(track(loop, total=settings["steps"], label=name), maxlen=1).pop()
+    loop = train(recipe.build(seed=0), world.x, config, labels=world.labels, checkpoint=where)
+    last = deque(track(loop, total=config.steps, label=name), maxlen=1).pop()
     card = weights.Card(
         name=name, network="UNet", config=last.averaged.config, schedule=recipe.schedule, predicts="v", size=28,
-        levels=256, data=f"MNIST, to train on, without {world.digit}", recipe=settings | {"seed": 0},
+        levels=256, data=f"MNIST, to train on, without {world.digit}", recipe=asdict(config),
     )  # fmt: skip
     weights.save(RUNS / name, last.averaged, card)
 
@@ -114,18 +111,19 @@ def draw(model: nn.Module, schedule: Schedule, labels: Tensor, seed: int) -> Ten
 def taught(way: str, world: World, model: UNet, schedule: Schedule, six: Tensor, seed: int) -> nn.Module:
     """The network after it learned the digit from the six, one of four ways."""
     learner, digit = copy.deepcopy(model).requires_grad_(True), world.digit
-    x, labels, how = six, torch.full((len(six),), digit), {"seed": seed, **TUNE, **WAYS[way]}
+    x, labels, config = six, torch.full((len(six),), digit), replace(WAYS[way], seed=seed)
     if way == "c":
         learner = personalise.only_row(model, digit)
     if way in ("a", "pile"):
         own_labels = world.others.repeat(OWN // 9)
         own = draw(model, schedule, own_labels, 100 + seed)
         x, labels = personalise.pile(six, digit, own, own_labels)
+    denoiser = Denoiser(learner, schedule, "v", model.classes)
     if way == "a":
-        loop = personalise.rehearse(learner, schedule, six, digit, own, own_labels, **how)
+        loop = personalise.rehearse(denoiser, six, digit, own, own_labels, config)
     else:
-        loop = train(learner, x, schedule, labels=labels, **how)
-    return deque(track(loop, total=TUNE["steps"], label=f"{digit} {way}"), maxlen=1).pop().averaged
+        loop = train(denoiser, x, config, labels=labels)
+    return deque(track(loop, total=TUNE.steps, label=f"{digit} {way}"), maxlen=1).pop().averaged
 
 
 def score(world: World, model: nn.Module, schedule: Schedule, six: Tensor) -> dict[str, float]:
@@ -266,8 +264,9 @@ def report(results: dict[str, Any]) -> str:
         "(c) is, told any old digit, the network from before, to the bit; so its old digits are not drawn again.",
         "Nearest: how far a new picture is from the nearest of the six, root mean square a pixel, median. Real "
         f"test pictures of the digit, which can't be copies, are {normal:.2f} away.",
-        f"Training: {TUNE['steps']} steps of {TUNE['batch_size']}, rate {WAYS['a']['lr']:g}, for (c) "
-        f"{WAYS['c']['lr']:g}. (a) and (a′) rehearse on {OWN} pictures that the network drew itself. For (a′), "
+        f"Training: {TUNE.steps} steps of {TUNE.batch_size}, rate {TUNE.learning_rate:g}, for (c) "
+        f"{WAYS['c'].learning_rate:g}. (a) and (a′) rehearse on {OWN} pictures that the network drew itself. "
+        "For (a′), "
         "DreamBooth's way, these are pictures to learn, like the six. In (a), with noise added, they are only "
         "where the network is held to the answer that it gave before (`personalise.rehearse`).",
         "The network without 7 ships, after 10,000 steps. Those without the other digits are trained here by the "

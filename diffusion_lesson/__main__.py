@@ -5,7 +5,7 @@ import io
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from diffusion_lesson.page.progress import interrupts, track
 from diffusion_lesson.page.sheet import sheet
 
 DATA_SETS = {"digits": data.digits, "mnist": data.mnist, "cifar10": data.cifar10}
+OPTIONS = {"learning_rate": "lr", "batch_size": "batch-size", "steps": "steps", "size": "size", "label": "label"}
 FEW = 50  # pictures from which a network learns little, trained from nothing
 
 
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments.run(arguments)
     except (ValueError, OSError, FloatingPointError, torch.OutOfMemoryError) as error:
-        print("error:", *str(error).splitlines()[:1], file=sys.stderr)
+        print("error:", *map(_as_typed, str(error).splitlines()[:1]), file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:
         last = "; the last checkpoint stays, if there was one" if arguments.run is train else ""
@@ -38,12 +39,20 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _as_typed(line: str) -> str:
+    """An error that names an argument of the package, as one of the option that it was typed as."""
+    name, colon, rest = line.partition(": ")
+    return f"--{OPTIONS[name]}: {rest}" if colon and name in OPTIONS else line
+
+
 def train(arguments: argparse.Namespace) -> None:
     """Train a U-Net by a recipe, resume where a checkpoint is found, and leave weights, card and a grid."""
     folder = arguments.folder
     if arguments.size is not None and folder is None:
         raise ValueError("--size: it is for pictures from a --folder; a recipe's own data have their size")
     recipe = recipes.ALL[arguments.recipe or ("digits-20s" if folder is None else "mnist-3min")]
+    chosen = {key: getattr(arguments, key) for key in ("steps", "batch_size", "learning_rate", "seed")}
+    config = replace(recipe.training, **{key: value for key, value in chosen.items() if value is not None})
     out = arguments.out or Path("runs", recipe.data if folder is None else folder.resolve().name)
     for file in (out / "model.safetensors", out / "model.json", out / "samples.png", out / "checkpoint" / "lock"):
         check_writable(file)  # whatever the end will write is tried before the first step
@@ -52,31 +61,30 @@ def train(arguments: argparse.Namespace) -> None:
     )
     x, classes = data.to_signed(images.images, images.levels), len(images.names) if recipe.conditional else 0
     network = dict(recipe.network) | {"channels_in": x.shape[1]} | ({"classes": classes} if classes else {})
-    chosen = {key: getattr(arguments, key) for key in ("steps", "batch_size", "lr")}
-    training_ = dict(recipe.training) | {key: value for key, value in chosen.items() if value is not None}
-    model, schedule = replace(recipe, network=network).build(arguments.seed)
+    denoiser = replace(recipe, network=network).build(config.seed)
     card = Card(
-        name=out.name, network="UNet", config=model.config, schedule=recipe.schedule,
-        predicts=training_["predicts"], size=x.shape[-1], levels=images.levels,
+        name=out.name, network="UNet", config=getattr(denoiser.network, "config", {}), schedule=recipe.schedule,
+        predicts=recipe.predicts, size=x.shape[-1], levels=images.levels,
         data=f"{recipe.data if folder is None else folder}, {len(x)} pictures",
-        recipe=training_ | {"seed": arguments.seed}, classes=images.names if classes else (),
+        recipe=asdict(config), classes=images.names if classes else (),
     )  # fmt: skip
     loop = training.train(
-        model, x, schedule, **training_, labels=images.labels if classes else None, seed=arguments.seed,
-        device=arguments.device, checkpoint=out / "checkpoint",
+        denoiser, x, config, labels=images.labels if classes else None, device=arguments.device,
+        checkpoint=out / "checkpoint",
     )  # fmt: skip
-    progress = _to_the_end(loop, training_["steps"])
+    progress = _to_the_end(loop, config.steps)
     if not main_process():  # of several processes all train, and one writes
         return
-    denoiser = Denoiser(progress.averaged, schedule, training_["predicts"], classes)
-    weights.save(out / "model", denoiser, card)
-    write_grid(out / "samples.png", _draw(denoiser, card, count=64, steps=50, seed=arguments.seed), card.levels)
+    weights.save(out / "model", progress.denoiser, card)
+    write_grid(
+        out / "samples.png", _draw(progress.denoiser, card, count=64, steps=50, seed=config.seed), card.levels
+    )
     print(f"loss {progress.loss:.3f} after {progress.step} steps; weights and samples.png are in {out}")
 
 
 def _from_folder(recipe: recipes.Recipe, folder: Path, size: int) -> data.ImageSet:
     """The folder's pictures, once it is known that the network takes such a size; what was found is said."""
-    multiple = replace(recipe, network=recipe.network | {"channels_in": 1}).build()[0].multiple
+    multiple = replace(recipe, network=recipe.network | {"channels_in": 1}).unet().multiple
     if size % multiple:
         near = max(multiple, round(size / multiple) * multiple)
         raise ValueError(f"--size: expected a multiple of {multiple} for this network, such as {near}, got {size}")
@@ -115,7 +123,7 @@ def sample(arguments: argparse.Namespace) -> None:
         raise ValueError(
             f"--steps: expected 1..{denoiser.schedule.T}, as the model was trained, got {arguments.steps}"
         )
-    label = None if arguments.label is None else _label(arguments.label, card)
+    label = None if arguments.label is None else card.label(arguments.label)
     if not (0 <= arguments.guidance < math.inf):
         raise ValueError(
             f"--guidance: expected 0 (the label is ignored), 1 (plain) or more, got {arguments.guidance:g}"
@@ -145,13 +153,6 @@ def _denoiser(name: str, device: str) -> tuple[Denoiser, Card]:
         return weights.load_shipped(name, device)
     except ValueError as error:  # a classifier
         raise ValueError(f"--model: {str(error).removeprefix('name: ')}") from error
-
-
-def _label(text: str, card: Card) -> int:
-    try:
-        return card.label(text)
-    except ValueError as error:
-        raise ValueError(f"--{error}") from error
 
 
 def _draw(
@@ -208,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     t.add_argument("--size", type=_positive, help="side of the pictures from a folder (32)")
     t.add_argument("--steps", type=_positive, help="optimiser steps (the recipe's)")
     t.add_argument("--batch-size", type=_positive, help="(the recipe's)")
-    t.add_argument("--lr", type=float, help="highest learning rate (the recipe's)")
+    t.add_argument("--lr", type=float, dest="learning_rate", help="highest learning rate (the recipe's)")
     t.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     t.add_argument("--device", type=_device, default=cuda, help="(%(default)s)")
     t.add_argument("--out", type=Path, help="folder for the results (runs/ and the name of the data)")

@@ -9,6 +9,8 @@ from torch.testing import assert_close
 
 from diffusion_lesson import devices
 from diffusion_lesson.learning import metrics, personalise
+from diffusion_lesson.learning.config import TrainConfig
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.networks.classifier import DigitsClassifier, train_classifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import elbo, exact, forward, losses, prediction, reverse, samplers, schedule
@@ -45,10 +47,9 @@ LEVELS = ((X + 1) * 8).round() / 8 - 1
 
 def learned(put, put_data):
     """What `rehearse` leaves behind."""
-    loop = personalise.rehearse(
-        put(unet()), COSINE, put_data(X[:2]), 1, put_data(randn(6, 1, 8, 8)), put_data(ints(0, 2, 0, 2, 0, 2)),
-        predicts="v", steps=2, batch_size=4, drop_labels=0.5,
-    )  # fmt: skip
+    denoiser, config = Denoiser(put(unet()), COSINE, "v", 3), TrainConfig(steps=2, batch_size=4, drop_labels=0.5)
+    old, old_labels = put_data(randn(6, 1, 8, 8)), put_data(ints(0, 2, 0, 2, 0, 2))
+    loop = personalise.rehearse(denoiser, put_data(X[:2]), 1, old, old_labels, config)
     *_, last = loop
     return list(last.averaged.parameters())
 
@@ -243,12 +244,12 @@ def test_steps_and_labels_of_any_integer_type(dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bool])
 def test_steps_and_labels_that_are_no_integers_are_named(dtype, without_type_checks):
     wrong = ints(1, 1, 1, 1).to(dtype)
-    how = {"predicts": "v", "steps": 1, "batch_size": 2}
+    how = Denoiser(unet(), COSINE, "v", 3), TrainConfig(steps=1, batch_size=2)
     for name, call in {
         "t": lambda: COSINE.at(wrong, X),
         "labels: got": lambda: personalise.draw(unet(), COSINE, X, wrong, predicts="v", steps=1),
         "old_labels": lambda: personalise.pile(X[:2], 1, X, wrong),
-        "old_labels: got": lambda: next(personalise.rehearse(unet(), COSINE, X[:2], 1, X, wrong, **how)),
+        "old_labels: got": lambda: next(personalise.rehearse(how[0], X[:2], 1, X, wrong, how[1])),
     }.items():
         with pytest.raises(ValueError, match=f"^{name}.* expected (integers|one step an example)"):
             call()

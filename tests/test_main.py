@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -60,8 +61,7 @@ def test_of_several_processes_only_the_first_writes(tmp_path, monkeypatch, capsy
 def test_its_card_says_how_it_was_made(trained):
     denoiser, card = weights.load(trained / "model")
     assert (card.name, card.data, card.levels, card.size) == ("digits", "digits, 1437 pictures", 17, 8)
-    asked_for = {"steps": 5, "batch_size": 4, "seed": 0}
-    assert card.recipe == recipes.ALL["digits-20s"].training | asked_for
+    assert card.recipe == asdict(replace(recipes.ALL["digits-20s"].training, steps=5, batch_size=4, seed=0))
     assert (denoiser.predicts, denoiser.schedule.T) == ("eps", 200)
 
 
@@ -259,7 +259,7 @@ def test_the_grid_keeps_the_order_of_colours(tmp_path):
         ),
         ([*SAMPLE, "--model", "classifier-digits"], "--model: classifier-digits is a DigitsClassifier"),
         ([*SAMPLE, "--model", "digits", "--label", "3"], "--label: digits was trained without classes"),
-        ([*TRAIN, "--lr", "-1", "--out", "a"], "lr: expected a finite rate above 0"),
+        ([*TRAIN, "--lr", "-1", "--out", "a"], "--lr: expected a finite rate above 0"),
         ([*TRAIN, "--size", "16", "--out", "a"], "--size: it is for pictures from a --folder"),
         (
             [*TRAIN, "--folder", ".", "--size", "30", "--out", "a"],
@@ -303,7 +303,7 @@ def test_other_settings_in_the_same_folder_are_an_error_in_one_line(trained, cap
 def test_a_rate_far_too_high_is_an_error_in_one_line(tmp_path, capsys):
     assert shell.main([*TRAIN, "--lr", "1e30", "--out", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: lr: at step")
+    assert line.startswith("error: --lr: at step")
 
 
 @pytest.mark.parametrize(

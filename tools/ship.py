@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,12 +32,12 @@ from diffusion_lesson.process.prediction import as_eps, clipped, guided
 
 RUNS = Path("runs", "ship")
 SHORT = recipes.ALL["mnist-3min"]
-LONG = SHORT.training | {"optimizer": "adamw", "ema": 0.999}  # these were trained before the recipe took Muon
+LONG = replace(SHORT.training, optimizer="adamw", ema=0.999)  # these were trained before the recipe took Muon
 # name: (recipe, the class left out, the weights it begins with)
 GENERATORS = {
     "digits": (recipes.ALL["digits-20s"], None, None),
-    "mnist-without-7": (replace(SHORT, training=LONG | {"steps": 10_000}), 7, None),
-    "mnist": (replace(SHORT, training=LONG | {"steps": 9_000, "batch_size": 64}), None, "mnist-without-7"),
+    "mnist-without-7": (replace(SHORT, training=replace(LONG, steps=10_000)), 7, None),
+    "mnist": (replace(SHORT, training=replace(LONG, steps=9_000, batch_size=64)), None, "mnist-without-7"),
 }
 
 
@@ -78,15 +78,14 @@ def ship_generator(name: str) -> None:
     images = getattr(data, recipe.data)("train")
     kept = images.labels != (-1 if left_out is None else left_out)
     x, labels = data.to_signed(images.images[kept], images.levels), images.labels[kept]
-    model, schedule = recipe.build(seed=0)
+    denoiser = recipe.build(seed=0)
     if begins_with:
-        model = weights.load(begins_with)[0].requires_grad_(True)
+        denoiser = replace(denoiser, network=weights.load(begins_with)[0].requires_grad_(True))
     begun = time.process_time()
     loop = train(
-        model, x, schedule, **recipe.training, labels=labels if recipe.conditional else None, seed=0,
-        checkpoint=RUNS / name,
-    )  # fmt: skip
-    last = deque(track(loop, total=recipe.training["steps"]), maxlen=1).pop()
+        denoiser, x, recipe.training, labels=labels if recipe.conditional else None, checkpoint=RUNS / name
+    )
+    last = deque(track(loop, total=recipe.training.steps), maxlen=1).pop()
     save_generator(name, last.averaged, data_hash(images), time.process_time() - begun)
 
 
@@ -95,14 +94,14 @@ def save_generator(name: str, model: torch.nn.Module, hashed: str, seconds: floa
     recipe, left_out, begins_with = GENERATORS[name]
     size, levels = (8, 17) if recipe.data == "digits" else (28, 256)
     made = {
-        "begins with": begins_with, "seed": 0, "commit": commit(), "cpu_seconds": round(seconds),
+        "begins with": begins_with, "commit": commit(), "cpu_seconds": round(seconds),
         "threads": torch.get_num_threads(), "machine": f"{platform.machine()}, torch {torch.__version__}",
     }  # fmt: skip
     card = weights.Card(
         name=name, network="UNet", config=model.config, schedule=recipe.schedule,
-        predicts=recipe.training["predicts"], size=size, levels=levels,
+        predicts=recipe.predicts, size=size, levels=levels,
         data=f"{recipe.data}, to train on" + (f", without {left_out}" if left_out else "") + f", {hashed}",
-        recipe=recipe.training | made,
+        recipe=asdict(recipe.training) | made,
     )  # fmt: skip
     path = weights.SHIPPED / name
     weights.save(path, copy.deepcopy(model).half(), card)

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
+from diffusion_lesson.learning.config import current
 from diffusion_lesson.process.prediction import Predicts
 from diffusion_lesson.process.schedule import Schedule, named
 
@@ -25,7 +26,7 @@ class Card:
     size: int  # height and width of the pictures
     levels: int  # of grey, for to_uint8
     data: str  # what it was trained on
-    recipe: dict[str, Any] = field(default_factory=dict)  # the arguments of the training, and the seed
+    recipe: dict[str, Any] = field(default_factory=dict)  # the fields of the TrainConfig, and what else is known
     measured: dict[str, Any] = field(default_factory=dict)  # results, each with its n
     sha256: str = ""  # of the .safetensors file
     classes: tuple[str, ...] = ()  # the names of labels 0, 1, …; () where they are not known or not learned
@@ -79,6 +80,8 @@ def from_json(text: str) -> Card:
     """The card that `to_json` wrote. ValueError where the text is none."""
     try:
         fields = json.loads(text)
+        if isinstance(fields.get("recipe"), dict):
+            fields["recipe"] = current(fields["recipe"])
         return Card(**fields | {"classes": tuple(fields.get("classes", ()))})  # JSON knows no tuples
     except (TypeError, AttributeError, RecursionError) as error:
         raise ValueError(str(error)) from error

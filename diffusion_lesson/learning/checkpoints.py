@@ -17,11 +17,11 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from diffusion_lesson.learning import fingerprints
+from diffusion_lesson.learning.config import ADDED, current
 from diffusion_lesson.learning.files import make_folder, replace_file
 from diffusion_lesson.networks.names import current_name, earlier_name
 from diffusion_lesson.networks.unet import UNet
 
-_EARLIER_WORDS = {"precision": {"single": "fp32"}}  # what settings were called in version 0.1
 _DAMAGE = (  # what reading a file may raise that is not as it was written
     ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, SafetensorError,
 )  # fmt: skip
@@ -195,9 +195,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(f"it says step {step!r} of {steps!r}, begun at {start!r}")
     if note["tensors"] != _file(step) or not (folder / _file(step)).is_file():
         raise ValueError(f"it names {note['tensors']!r}; expected {_file(step)!r} beside it")
-    for key, words in _EARLIER_WORDS.items():
-        now = note["settings"].get(key)
-        note["settings"][key] = words.get(now, now) if isinstance(now, str) else now
+    note["settings"] = ADDED | current(note["settings"])
     tensors = load_file(folder / _file(step))
     if note.get("contents", _contents(tensors)) != _contents(tensors):
         raise ValueError(f"{_file(step)} holds {_contents(tensors)}, expected {note['contents']}")

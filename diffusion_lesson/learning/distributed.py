@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -71,7 +72,8 @@ def on_own_rows(
     def shared(xt: Tensor, t: Tensor) -> Tensor:
         given = {} if labels is None else {"labels": labels[rows]}
         out = torch.zeros_like(xt)
-        with torch.autocast(xt.device.type, dtype, enabled=dtype != torch.float32):
+        # Not every device has autocast: it is not asked for where nothing would come of it.
+        with torch.autocast(xt.device.type, dtype) if dtype != torch.float32 else nullcontext():
             out[rows] = model(xt[rows], t[rows], **given)
         return out
 

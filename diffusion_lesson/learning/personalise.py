@@ -11,9 +11,20 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int64, Integer, UInt8
 from torch import Tensor, nn
 
+from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.data import integers
 from diffusion_lesson.learning.denoiser import Denoiser
-from diffusion_lesson.learning.training import LOSSES, Progress, learning_rate, stop_unless_finite, update_ema
+from diffusion_lesson.learning.distributed import on_own_rows
+from diffusion_lesson.learning.training import (
+    LOSSES,
+    OPTIMIZERS,
+    PRECISIONS,
+    Progress,
+    learning_rate,
+    mirrored,
+    stop_unless_finite,
+    update_ema,
+)
 from diffusion_lesson.process.forward import q_marginal
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -93,53 +104,52 @@ def rehearse(
     label: int,
     old: Float[Tensor, " M *dims"],
     old_labels: Integer[Tensor, " M"],
-    *,
-    steps: int,
-    batch_size: int = 16,
-    lr: float = 1e-3,
-    ema: float = 0.98,
-    drop_labels: float = 0.1,
-    seed: int = 0,
+    config: TrainConfig,
 ) -> Iterator[Progress]:
     """Teach a denoiser new pictures while it goes on answering as before about old ones; a Progress each step.
 
     Half of each batch are new pictures, learned as `train` learns. The other half are old ones with noise; there
     the network's own answer from before is what it shall say (arXiv:1606.09282, 1705.08690). Where nothing has
-    changed that half has gradient 0; drawn noise, which `pile` makes it guess, would push it about. Rate, average
-    and dropped labels are as in `train`. As there, the network itself learns, and `averaged` is a copy.
+    changed that half has gradient 0; drawn noise, which `pile` makes it guess, would push it about. `config` means
+    what it means to `train`, and the batch size must be even. The network itself learns; the average is a copy.
     """
-    if batch_size < 2 or batch_size % 2:
-        raise ValueError(f"batch_size: expected an even number, half new and half old, got {batch_size}")
+    if config.batch_size % 2:
+        raise ValueError(f"batch_size: expected an even number, half new and half old, got {config.batch_size}")
     old_labels = _labels_of(old, old_labels)
     _refuse(denoiser, {"label": [label], "old_labels": old_labels.tolist()})
     model, schedule, no_label = denoiser.network, denoiser.schedule, denoiser.classes
     device = next(model.parameters()).device
     before = copy.deepcopy(model).eval().requires_grad_(False)
     averaged = copy.deepcopy(before)
-    optimizer = torch.optim.AdamW(model.train().parameters(), lr=lr, fused=True)
+    optimizers = OPTIMIZERS[config.optimizer](model.train(), config.learning_rate)
     # Random numbers are the CPU's, so that they are the same on every device.
-    g, half, begun = torch.Generator("cpu").manual_seed(seed), batch_size // 2, time.perf_counter()
-    for step in range(1, steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, lr)
+    g, half, begun = torch.Generator("cpu").manual_seed(config.seed), config.batch_size // 2, time.perf_counter()
+    ask = partial(on_own_rows, rows=slice(None), dtype=PRECISIONS[config.precision])
+    for step in range(1, config.steps + 1):
+        for group in [group for each in optimizers for group in each.param_groups]:
+            group["lr"] = learning_rate(step, config.steps, config.learning_rate)
         i, j = (torch.randint(len(x), (half,), generator=g, device="cpu") for x in (new, old))
-        dropped = torch.rand(2, half, generator=g, device="cpu") < drop_labels
+        dropped = torch.rand(2, half, generator=g, device="cpu") < config.drop_labels
         y_old = old_labels[j.to(old_labels.device)].cpu()
         told = torch.stack([torch.full_like(j, label), y_old]).where(~dropped, no_label)
         y_new, y_old = told.to(device)
         x_new, x_old = (x[k.to(x.device)].to(device) for x, k in ((new, i), (old, j)))
-        learned = LOSSES[denoiser.predicts](schedule, partial(model, labels=y_new), x_new, g).mean()
+        if config.mirror:
+            x_new, x_old = mirrored(x_new, g), mirrored(x_old, g)
+        learned = LOSSES[denoiser.predicts](schedule, ask(model, y_new), x_new, g).mean()
         t = schedule.draw_t(half, g).to(device)
         xt = q_marginal(schedule, t, x_old).sample(g)
-        kept = (model(xt, t, y_old) - before(xt, t, y_old)).square().mean()
+        kept = (ask(model, y_old)(xt, t) - ask(before, y_old)(xt, t)).square().mean()
         loss = (learned + kept) / 2
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        stop_unless_finite(loss.item(), norm.item(), step, lr)
-        optimizer.step()
-        update_ema(averaged, model, step, ema)
-        yield Progress(step, loss.item(), step * batch_size / (time.perf_counter() - begun), averaged)
+        stop_unless_finite(loss.item(), norm.item(), step, config.learning_rate)
+        for each in optimizers:
+            each.step()
+        update_ema(averaged, model, step, config.ema)
+        speed = step * config.batch_size / (time.perf_counter() - begun)
+        yield Progress(step, loss.item(), speed, replace(denoiser, network=averaged))
 
 
 class _OneRow(nn.Embedding):

@@ -5,42 +5,51 @@ bench/); one core of the same machine took up to 1.8 times as long. Distances ar
 each seed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from diffusion_lesson.learning.config import TrainConfig
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.networks.unet import UNet
-from diffusion_lesson.process.schedule import Schedule, named
+from diffusion_lesson.process.prediction import Predicts
+from diffusion_lesson.process.schedule import named
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything but the pictures and the seed. `measured` holds results, each with its n."""
+    """Everything but the pictures. `measured` holds results, each with its n."""
 
     data: str  # "digits", "mnist" or "cifar10": a function of data.py
     network: dict[str, Any]  # the arguments of UNet
     schedule: dict[str, Any]  # the arguments of schedule.named
-    training: dict[str, Any]  # the arguments of train
-    measured: dict[str, Any]  # numbers of bench/results.json, or of the card that shipped weights carry
+    predicts: Predicts
+    training: TrainConfig
+    measured: dict[str, Any] = field(default_factory=dict)  # of bench/results.json, or of the card of weights
 
     @property
     def conditional(self) -> bool:
         """Whether the network is told labels."""
         return bool(self.network.get("classes"))
 
-    def build(self, seed: int = 0) -> tuple[UNet, Schedule]:
-        """(an untrained network, its schedule). The weights it begins with come from `seed`."""
+    def unet(self, seed: int = 0) -> UNet:
+        """The untrained network. The weights it begins with come from `seed`."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return UNet(**self.network), named(**self.schedule)
+            return UNet(**self.network)
+
+    def build(self, seed: int = 0) -> Denoiser:
+        """The untrained network with its schedule and what it will learn to predict."""
+        network = self.unet(seed)
+        return Denoiser(network, named(**self.schedule), self.predicts, network.classes)
 
 
 _DIGITS = {"channels_in": 1, "width": 16}
 _MNIST = {"channels_in": 1, "width": 32, "patch": 2, "classes": 10}
-_SHORT = {
-    "batch_size": 32, "lr": 3e-3, "ema": 0.998, "predicts": "v", "drop_labels": 0.1, "optimizer": "muon",
-}  # fmt: skip
+_SHORT = TrainConfig(
+    steps=2000, batch_size=32, learning_rate=3e-3, ema=0.998, drop_labels=0.1, optimizer="muon",
+)  # fmt: skip
 
 
 def _guided(weight: float, *distances: float) -> dict[str, Any]:
@@ -52,47 +61,47 @@ ALL: dict[str, Recipe] = {
         data="digits",
         network=_DIGITS,
         schedule={"kind": "cosine", "T": 200},
-        training={"steps": 1400, "batch_size": 32, "lr": 3e-3, "ema": 0.995, "predicts": "eps"},
+        predicts="eps",
+        training=TrainConfig(steps=1400, batch_size=32, learning_rate=3e-3, ema=0.995),
         measured={"Fréchet distance, n = 1797, DDPM, 200 calls": [10.45]},
     ),
     "mnist-60s": Recipe(
         data="mnist",
         network=_MNIST,
         schedule={"kind": "cosine", "T": 1000},
-        training=_SHORT | {"steps": 650},
+        predicts="v",
+        training=replace(_SHORT, steps=650),
         measured=_guided(2.0, 12.6, 11.6, 11.6),  # seeds 0, 1, 2
     ),
     "mnist-3min": Recipe(
         data="mnist",
         network=_MNIST,
         schedule={"kind": "cosine", "T": 1000},
-        training=_SHORT | {"steps": 2000},
+        predicts="v",
+        training=_SHORT,
         measured=_guided(1.5, 2.31, 3.15, 3.52),  # seeds 0, 1, 2
     ),
     "mnist-3min-eps": Recipe(  # what the lessons derive, beside what learns faster
         data="mnist",
         network=_MNIST,
         schedule={"kind": "cosine", "T": 1000},
-        training=_SHORT | {"steps": 2000, "predicts": "eps"},
+        predicts="eps",
+        training=_SHORT,
         measured=_guided(2.0, 3.09),
     ),
     "mnist-gpu": Recipe(
         data="mnist",
         network={"channels_in": 1, "width": 64, "mults": (1, 2, 2), "classes": 10, "attention": True},
         schedule={"kind": "cosine", "T": 1000},
-        training={
-            "steps": 20_000, "batch_size": 128, "lr": 1e-3, "ema": 0.999, "predicts": "v", "drop_labels": 0.1,
-        },
-        measured={},  # waits for a GPU
+        predicts="v",
+        training=TrainConfig(steps=20_000, batch_size=128, learning_rate=1e-3, ema=0.999, drop_labels=0.1),
     ),
     "cifar10-gpu": Recipe(
         data="cifar10",
         network={"channels_in": 3, "width": 128, "mults": (1, 2, 2, 2), "classes": 10, "attention": True},
         schedule={"kind": "cosine", "T": 1000},
-        training={
-            "steps": 100_000, "batch_size": 128, "lr": 5e-4, "ema": 0.9998, "predicts": "v", "drop_labels": 0.1,
-        },
-        measured={},  # waits for a GPU
+        predicts="v",
+        training=TrainConfig(steps=100_000, batch_size=128, learning_rate=5e-4, ema=0.9998, drop_labels=0.1),
     ),
 }  # fmt: skip
 
@@ -102,5 +111,5 @@ def in_words() -> str:
     lines = ["recipes:"]
     for name, recipe in ALL.items():
         reached = "; ".join(f"{what}: {value}" for what, value in recipe.measured.items()) or "not measured yet"
-        lines.append(f"  {name:15} {recipe.training['steps']:,} steps on {recipe.data}. {reached}")
+        lines.append(f"  {name:15} {recipe.training.steps:,} steps on {recipe.data}. {reached}")
     return "\n".join(lines)

@@ -8,21 +8,21 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from math import cos, inf, isfinite, pi
+from dataclasses import asdict, dataclass, field, replace
+from math import cos, isfinite, pi
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_lesson.learning import checkpoints, fingerprints, muon
+from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.data import integers
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import distributed, on_own_rows
 from diffusion_lesson.learning.files import one_run
 from diffusion_lesson.process.losses import eps_loss, v_loss, x0_loss
-from diffusion_lesson.process.prediction import Predicts
-from diffusion_lesson.process.schedule import Schedule
 from diffusion_lesson.shapes import Batch
 
 LOSSES: dict[str, Callable[..., Tensor]] = {"eps": eps_loss, "v": v_loss, "x0": x0_loss}
@@ -33,85 +33,74 @@ WARM_UP = 100  # steps over which the learning rate rises
 
 @dataclass(frozen=True)
 class Progress:
-    """What one optimiser step leaves behind. `averaged`, the same object each time, is what to sample from."""
+    """What one optimiser step leaves behind. `denoiser`, the same object each time, is what to sample from."""
 
     step: int  # 1..steps
     loss: float  # this batch's mean
     images_per_second: float  # since this call began
-    averaged: nn.Module  # the exponential moving average of the weights
+    denoiser: Denoiser  # its network is the exponential moving average of the weights
     # Write a checkpoint of this step, where there is a folder; to be called before the next step is asked for.
     save: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
+    @property
+    def averaged(self) -> nn.Module:
+        """The moving average of the weights: the network in `denoiser`."""
+        return self.denoiser.network
+
 
 def train(
-    model: nn.Module,
+    denoiser: Denoiser,
     images: Batch,
-    schedule: Schedule,
+    config: TrainConfig,
     *,
-    steps: int,
-    batch_size: int = 32,
-    lr: float = 3e-3,
-    ema: float = 0.995,
-    seed: int = 0,
-    device: str | torch.device = "cpu",
     labels: Tensor | None = None,
-    predicts: Predicts = "eps",
-    drop_labels: float = 0.0,
-    optimizer: Literal["adamw", "muon"] = "adamw",
+    device: str | torch.device = "cpu",
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 500,
-    precision: Literal["fp32", "bf16"] = "fp32",
 ) -> Iterator[Progress]:
     """Minimise the ε-, v- or x_0-loss (DDPM Algorithm 1; lesson 10); yields a Progress each step.
 
-    images: (N, C, H, W) floats in [−1, 1], kept where they are; each batch moves to `device`, where `model` goes.
-    The rate rises over 100 steps and then falls to 0 along a cosine. `ema`: what the average keeps of itself
-    each step (less at first, or it would remember the untrained weights). `drop_labels`: the share of labels
-    replaced by "no label", for guidance. `optimizer`: "muon" (muon.py) learns more in as many steps. Every random
-    number comes from `seed`: on one CPU, with one thread count, the weights come out the same to the bit. On a GPU
-    two runs drift apart by rounding.
+    denoiser: its network learns to predict what it says that it predicts. images: (N, C, H, W) floats in [−1, 1],
+    kept where they are; each batch moves to `device`, where the network goes. Every random number comes from
+    `config.seed`: on one CPU, with one thread count, the weights come out the same to the bit. On a GPU two runs
+    drift apart by rounding.
 
     checkpoint: a folder. Every `checkpoint_every` steps, and at the end, the state is written there. Where it
     holds one, training goes on from it, and ends as if it had never stopped (on a GPU, nearly). ValueError if it
-    was written with other settings, another network or other images, or if another process is at work in it. A
+    was written with another config, another network or other images, or if another process is at work in it. A
     finished training is given more `steps`: then the rate rises once more, and falls to 0 at the new end.
 
-    precision: "bf16" lets the network compute in bfloat16 where that is safe (autocast), which GPUs are made for;
-    weights, average, noise and loss stay single. A model may come compiled; its checkpoints are as of a plain one.
-    Under `accelerate launch`, `batch_size` is that of all processes together, `device` says only which kind, and
-    every process yields the same numbers; `distributed.main_process()` says which of them should write files.
+    With `precision="bf16"` weights, average, noise and loss stay single. A network may come compiled; its
+    checkpoints are as of a plain one. Under `accelerate launch`, `device` says only which kind, and every process
+    yields the same numbers; `distributed.main_process()` says which of them should write files.
     """
-    if predicts not in LOSSES:
-        raise ValueError(f"predicts: expected one of {', '.join(LOSSES)}, got {predicts!r}")
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
-    classes: int = getattr(model, "classes", 0)
+    model, classes, steps = denoiser.network, denoiser.classes, config.steps
     if labels is not None and classes == 0:
         raise ValueError("labels: this network has no classes; make it with classes=…, or give no labels")
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
     if half := [name for name, w in model.named_parameters() if w.dtype in (torch.float16, torch.bfloat16)]:
         raise ValueError(
-            f"model: expected weights in single precision, got {half[0]} in half, where averages stand still; "
+            f"denoiser: expected weights in single precision, got {half[0]} in half, where averages stand still; "
             'precision="bf16" lets it compute in half'
         )
+    if checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every: expected 1 or more, got {checkpoint_every}")
     labels = None if labels is None else integers(labels).to(images.device)
-    counts = {"steps": steps, "batch_size": batch_size, "checkpoint_every": checkpoint_every}
-    _check(images, labels, classes, lr=lr, counts=counts, shares={"drop_labels": drop_labels, "ema": ema})
+    _check(images, labels, classes)
     team = distributed(device)
-    if batch_size % team.world_size:
-        raise ValueError(f"batch_size: expected a multiple of the {team.world_size} processes, got {batch_size}")
-    rows = team.rows(batch_size)
+    if config.batch_size % team.world_size:
+        raise ValueError(
+            f"batch_size: expected a multiple of the {team.world_size} processes, got {config.batch_size}"
+        )
+    rows = team.rows(config.batch_size)
     trained = team.wrap(model.to(team.device).train())
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: the same weights under plain names
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
-    optimizers = OPTIMIZERS[optimizer](model, lr)
-    generator = torch.Generator(team.device).manual_seed(seed)
-    settings = {
-        "steps": steps, "batch_size": batch_size, "lr": lr, "ema": ema, "seed": seed, "predicts": predicts,
-        "drop_labels": drop_labels, "optimizer": optimizer, "precision": precision,
-        "network": checkpoints.layout(model), "images": fingerprints.of_images(images, labels),
-        "betas": fingerprints.of_betas(schedule.betas),
+    drawn_with = replace(denoiser, network=averaged)
+    optimizers = OPTIMIZERS[config.optimizer](model, config.learning_rate)
+    generator = torch.Generator(team.device).manual_seed(config.seed)
+    settings = asdict(config) | {
+        "predicts": denoiser.predicts, "network": checkpoints.layout(model),
+        "images": fingerprints.of_images(images, labels), "betas": fingerprints.of_betas(denoiser.schedule.betas),
     }  # fmt: skip
     state = checkpoints.State(model, averaged, optimizers, generator)
     folder = Path(checkpoint) if checkpoint is not None else None
@@ -134,33 +123,39 @@ def train(
             saved = step
 
         if first == steps:
-            yield Progress(steps, loss_now, 0.0, averaged)
+            yield Progress(steps, loss_now, 0.0, drawn_with)
         for step in range(first + 1, steps + 1):
             for group in [group for each in optimizers for group in each.param_groups]:
-                group["lr"] = learning_rate(step - start, steps - start, lr)
+                group["lr"] = learning_rate(step - start, steps - start, config.learning_rate)
             # Every process draws the numbers of the whole batch, and asks the network about its own rows.
-            picked = torch.randint(len(images), (batch_size,), **_picker(images, generator, seed, step))
+            picked = torch.randint(
+                len(images), (config.batch_size,), **_picker(images, generator, config.seed, step)
+            )
             x0 = images[picked].to(team.device, non_blocking=True)
+            if config.mirror:
+                x0 = mirrored(x0, generator)
             y = None
             if labels is not None:
-                dropped = torch.rand(batch_size, generator=generator, device=team.device) < drop_labels
+                dropped = (
+                    torch.rand(config.batch_size, generator=generator, device=team.device) < config.drop_labels
+                )
                 y = torch.where(dropped, classes, labels[picked].to(team.device, non_blocking=True))
-            eps_model = on_own_rows(trained, y, rows, PRECISIONS[precision])
-            loss = LOSSES[predicts](schedule, eps_model, x0, generator)[rows].mean()
+            eps_model = on_own_rows(trained, y, rows, PRECISIONS[config.precision])
+            loss = LOSSES[denoiser.predicts](denoiser.schedule, eps_model, x0, generator)[rows].mean()
             model.zero_grad()
             loss.backward()
             norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             # Read together and late: on a GPU each reading waits for all work before it.
             loss_now, norm_now = torch.stack([team.mean(loss.detach()), norm]).tolist()
-            stop_unless_finite(loss_now, norm_now, step, lr)
+            stop_unless_finite(loss_now, norm_now, step, config.learning_rate)
             for each in optimizers:
                 each.step()
-            update_ema(averaged, model, step, ema)
+            update_ema(averaged, model, step, config.ema)
             if step % checkpoint_every == 0 or step == steps:
                 save()
                 team.barrier()
-            speed = (step - first) * batch_size / (time.perf_counter() - begun)
-            yield Progress(step, loss_now, speed, averaged, save)
+            speed = (step - first) * config.batch_size / (time.perf_counter() - begun)
+            yield Progress(step, loss_now, speed, drawn_with, save)
 
 
 def _picker(images: Tensor, generator: torch.Generator, seed: int, step: int) -> dict[str, Any]:
@@ -170,16 +165,23 @@ def _picker(images: Tensor, generator: torch.Generator, seed: int, step: int) ->
     return {"generator": generator, "device": images.device}
 
 
-def learning_rate(step: int, steps: int, lr: float) -> float:
-    """The learning rate of step 1..steps: it rises to `lr` over 100 steps, and falls to 0 along a cosine."""
-    return lr * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
+def mirrored(x: Batch, generator: torch.Generator) -> Batch:
+    """Each picture left for right with probability 1/2."""
+    turn = torch.rand(len(x), generator=generator, device=generator.device) < 0.5
+    return torch.where(turn.to(x.device).view(-1, *[1] * (x.ndim - 1)), x.flip(-1), x)
 
 
-def stop_unless_finite(loss: float, norm: float, step: int, lr: float) -> None:
+def learning_rate(step: int, steps: int, highest: float) -> float:
+    """The rate of step 1..steps: it rises to `highest` over 100 steps, and falls to 0 along a cosine."""
+    return highest * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
+
+
+def stop_unless_finite(loss: float, norm: float, step: int, highest: float) -> None:
     """FloatingPointError where one of them overflowed, before the step, so that the weights stay finite."""
     if not (isfinite(loss) and isfinite(norm)):
         raise FloatingPointError(
-            f"lr: at step {step} the loss is {loss:g}, its gradient's norm {norm:g}; a rate below {lr:g} may help"
+            f"learning_rate: at step {step} the loss is {loss:g}, its gradient's norm {norm:g}; "
+            f"a rate below {highest:g} may help"
         )
 
 
@@ -195,15 +197,7 @@ def update_ema(averaged: nn.Module, model: nn.Module, step: int, ema: float) -> 
         buffer.copy_(latest)
 
 
-def _check(
-    images: Tensor,
-    labels: Tensor | None,
-    classes: int,
-    *,
-    lr: float,
-    counts: dict[str, int],
-    shares: dict[str, float],
-) -> None:
+def _check(images: Tensor, labels: Tensor | None, classes: int) -> None:
     """Refuse what would train quietly on nonsense."""
     if len(images) == 0:
         raise ValueError("images: expected at least one, got none")
@@ -225,11 +219,3 @@ def _check(
         )
     if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise ValueError(f"labels: expected 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")
-    if not 0 < lr < inf:
-        raise ValueError(f"lr: expected a finite rate above 0, got {lr}")
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name}: expected 1 or more, got {count}")
-    for name, share in shares.items():
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name}: expected 0 to 1, got {share}")

@@ -17,6 +17,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from diffusion_lesson.learning.config import TrainConfig
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.schedule import cosine
@@ -31,8 +33,9 @@ def training(folder):
     net = UNet(1, 4, classes=2)
     images = torch.rand(16, 1, 8, 8) * 2 - 1
     labels = torch.arange(16) % 2
-    options = {"labels": labels, "drop_labels": 0.3, "checkpoint": folder, "checkpoint_every": EVERY}
-    for _ in train(net, images, cosine(20), steps=STEPS, batch_size=4, **options):
+    denoiser = Denoiser(net, cosine(20), "eps", classes=2)
+    config = TrainConfig(steps=STEPS, batch_size=4, drop_labels=0.3)
+    for _ in train(denoiser, images, config, labels=labels, checkpoint=folder, checkpoint_every=EVERY):
         pass
 
 

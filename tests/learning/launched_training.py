@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 
 from diffusion_lesson.learning import checkpoints
+from diffusion_lesson.learning.config import TrainConfig
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import main_process
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.unet import UNet
@@ -19,8 +21,9 @@ def training(folder, seed=0):
     torch.manual_seed(seed)
     net = UNet(1, 4, classes=3)
     images = 2 * torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(1)) - 1
-    options = {"labels": torch.arange(20) % 3, "drop_labels": 0.3, "lr": 1e-2, "ema": 0.9, "predicts": "v"}
-    loop = train(net, images, cosine(10), steps=12, batch_size=6, checkpoint=folder, checkpoint_every=5, **options)
+    config = TrainConfig(steps=12, batch_size=6, learning_rate=1e-2, ema=0.9, drop_labels=0.3)
+    denoiser, labels = Denoiser(net, cosine(10), "v", classes=3), torch.arange(20) % 3
+    loop = train(denoiser, images, config, labels=labels, checkpoint=folder, checkpoint_every=5)
     return net, loop
 
 

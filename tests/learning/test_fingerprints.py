@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from diffusion_lesson.learning import fingerprints
+from diffusion_lesson.learning.config import TrainConfig
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.process.schedule import Schedule, cosine, linear, named, scaled_linear
 
@@ -116,7 +118,8 @@ class Scale(nn.Module):
 def run(folder, count, schedule, images=None):
     """The next `count` steps of four; every second writes a checkpoint."""
     images = pictures(6) if images is None else images
-    loop = train(Scale(), images, schedule, steps=4, batch_size=2, checkpoint=folder, checkpoint_every=2)
+    denoiser, config = Denoiser(Scale(), schedule, "eps"), TrainConfig(steps=4, batch_size=2)
+    loop = train(denoiser, images, config, checkpoint=folder, checkpoint_every=2)
     return [next(loop).step for _ in range(count)]
 
 

@@ -26,6 +26,8 @@ from PIL import Image
 from safetensors.torch import save as to_bytes
 
 from diffusion_lesson.learning import data, downloads, weights
+from diffusion_lesson.learning.config import TrainConfig
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.schedule import cosine
@@ -305,8 +307,8 @@ def test_cards(folder, text):
 
 
 def training(path):
-    how = {"steps": 3, "batch_size": 2, "checkpoint": path, "checkpoint_every": 1}
-    return train(network(), torch.zeros(4, 1, 8, 8), cosine(20), **how)
+    denoiser, config = Denoiser(network(), cosine(20), "eps", classes=2), TrainConfig(steps=3, batch_size=2)
+    return train(denoiser, torch.zeros(4, 1, 8, 8), config, checkpoint=path, checkpoint_every=1)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ import torch
 from torch.testing import assert_close
 
 from diffusion_lesson.learning import data, personalise
+from diffusion_lesson.learning.config import TrainConfig
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.training import LOSSES, train
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import samplers
@@ -153,14 +155,20 @@ def test_a_pile_needs_more_old_than_new() -> None:
 
 
 OLD, OLD_LABELS = noise(40, 8, seed=1).clamp(-1, 1), torch.arange(40) % 7
+TWO = noise(2, 8).clamp(-1, 1)
+
+
+def rehearsal(model, config, new=TWO):
+    """`rehearse` of a v-network, taught a 7."""
+    return personalise.rehearse(Denoiser(model, cosine(50), "v", 10), new, 7, OLD, OLD_LABELS, config)
 
 
 def test_rehearsal_learns_the_new_and_keeps_the_old() -> None:
-    schedule, new, told = cosine(50), noise(2, 8).clamp(-1, 1), torch.full((2,), 7)
-    how = {"steps": 150, "batch_size": 8, "lr": 1e-2, "ema": 0.5, "predicts": "v", "drop_labels": 0.0}
+    schedule, new, told = cosine(50), TWO, torch.full((2,), 7)
+    config = TrainConfig(steps=150, batch_size=8, learning_rate=1e-2, ema=0.5)
     ways = {
-        "rehearse": personalise.rehearse(network(), schedule, new, 7, OLD, OLD_LABELS, **how),
-        "alone": train(network(), new, schedule, labels=told, **how),
+        "rehearse": rehearsal(network(), config),
+        "alone": train(Denoiser(network(), schedule, "v", 10), new, config, labels=told),
     }
     before, moved, x, t = network(), {}, noise(40, 8, seed=2), torch.full((40,), 10)
 
@@ -181,7 +189,7 @@ def test_rehearsal_learns_the_new_and_keeps_the_old() -> None:
 def test_the_rehearsed_half_asks_for_no_change_before_there_is_one(monkeypatch) -> None:
     monkeypatch.setitem(LOSSES, "v", lambda schedule, model, x0, g: torch.zeros(len(x0)))  # nothing new to learn
     model = network()
-    loop = personalise.rehearse(model, cosine(50), OLD[:6], 7, OLD, OLD_LABELS, predicts="v", steps=1)
+    loop = rehearsal(model, TrainConfig(steps=1, batch_size=16, drop_labels=0.1), OLD[:6])
     assert next(loop).loss == 0
     assert all((p.grad == 0).all() for p in model.parameters())
 
@@ -192,11 +200,7 @@ def test_rehearsal_tells_halves_and_drops_labels() -> None:
     model.register_forward_hook(
         lambda part, given, named, out: told.append((*given, *named.values())[2]), with_kwargs=True
     )
-    list(
-        personalise.rehearse(
-            model, cosine(50), OLD[:6], 7, OLD, OLD_LABELS, predicts="v", steps=20, batch_size=100, drop_labels=0.2
-        )
-    )
+    list(rehearsal(model, TrainConfig(steps=20, batch_size=100, drop_labels=0.2), OLD[:6]))
     new, old, old_before = (
         torch.cat(told[k::3]) for k in range(3)
     )  # the copy, which answers as before, is asked last
@@ -209,9 +213,7 @@ def test_rehearsal_tells_halves_and_drops_labels() -> None:
 
 def test_rehearsal_is_of_its_seed() -> None:
     def losses(seed):
-        loop = personalise.rehearse(
-            network(), cosine(50), OLD[:6], 7, OLD, OLD_LABELS, predicts="v", steps=3, seed=seed
-        )
+        loop = rehearsal(network(), TrainConfig(steps=3, batch_size=16, seed=seed), OLD[:6])
         return [progress.loss for progress in loop]
 
     assert losses(0) == losses(0)
@@ -220,19 +222,25 @@ def test_rehearsal_is_of_its_seed() -> None:
 
 def test_rehearsal_at_a_rate_far_too_high_stops_with_finite_weights() -> None:
     model = network()
-    how = {"predicts": "v", "steps": 20, "batch_size": 4, "lr": 1e30}
-    with pytest.raises(FloatingPointError, match=r"^lr: at step \d+ .* a rate below 1e\+30"):
-        list(personalise.rehearse(model, cosine(50), noise(2, 8).clamp(-1, 1), 7, OLD, OLD_LABELS, **how))
+    config = TrainConfig(steps=20, batch_size=4, learning_rate=1e30)
+    with pytest.raises(FloatingPointError, match=r"^learning_rate: at step \d+ .* a rate below 1e\+30"):
+        list(rehearsal(model, config))
     assert all(p.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("size", [0, 7])
-def test_rehearsal_wants_two_halves(size) -> None:
-    loop = personalise.rehearse(
-        network(), cosine(50), OLD[:6], 7, OLD, OLD_LABELS, predicts="v", steps=1, batch_size=size
+def test_rehearsal_wants_two_halves() -> None:
+    with pytest.raises(ValueError, match=r"^batch_size: expected an even number"):
+        next(rehearsal(network(), TrainConfig(steps=1, batch_size=7)))
+
+
+@pytest.mark.parametrize("how", [{"optimizer": "muon"}, {"precision": "bf16"}, {"mirror": True}], ids=str)
+def test_rehearsal_heeds_its_config(how) -> None:
+    plain, other = (
+        [progress.loss for progress in rehearsal(network(), TrainConfig(steps=3, batch_size=4, **more))]
+        for more in ({}, how)
     )
-    with pytest.raises(ValueError, match="even"):
-        next(loop)
+    assert plain != other
+    assert_close(plain, other, rtol=0.5, atol=0)
 
 
 def test_only_the_row_is_trained() -> None:
@@ -241,16 +249,8 @@ def test_only_the_row_is_trained() -> None:
     free = personalise.only_row(model, 7)
     x, t, labels = noise(4), torch.tensor([1, 20, 40, 50]), torch.tensor([7, 2, 7, 10])
     assert_close(free(x, t, labels), model(x, t, labels))
-    *_, last = train(
-        free,
-        noise(6).clamp(-1, 1),
-        schedule,
-        steps=3,
-        batch_size=4,
-        lr=1.0,
-        labels=torch.full((6,), 7),
-        predicts="v",
-    )
+    config = TrainConfig(steps=3, batch_size=4, learning_rate=1.0)
+    *_, last = train(Denoiser(free, schedule, "v", 10), noise(6).clamp(-1, 1), config, labels=torch.full((6,), 7))
     learned = last.averaged
     with torch.no_grad():
         told, now = model(x, t, labels), learned(x, t, labels)

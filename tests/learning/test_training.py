@@ -21,8 +21,9 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from diffusion_lesson.learning import checkpoints, data, training
+from diffusion_lesson.learning.config import TrainConfig
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import Distributed, main_process
-from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks import unet
 from diffusion_lesson.networks.names import earlier_name
 from diffusion_lesson.networks.unet import UNet
@@ -41,6 +42,15 @@ def pictures(count=20, size=8, dtype=torch.float32):
 def small(seed=0, **options):
     torch.manual_seed(seed)
     return UNet(1, 4, **options)
+
+
+def train(model, images, schedule, *, predicts="eps", **given):
+    """`training.train`, told in one breath; what is neither of these is of the config."""
+    how = {
+        name: given.pop(name) for name in ("labels", "device", "checkpoint", "checkpoint_every") if name in given
+    }
+    denoiser = Denoiser(model, schedule, predicts, getattr(model, "classes", 0))
+    return training.train(denoiser, images, TrainConfig(**given), **how)
 
 
 def losses(loop):
@@ -98,7 +108,7 @@ def trained_by_hand(images, schedule, predicts, steps, batch_size=8, lr=3e-2, em
 def test_it_agrees_with_adamw_clipping_warm_up_cosine_and_average_by_hand(predicts):
     images, schedule, model = pictures(size=2, dtype=F64), linear(10, 0.01, 0.3), Linear()
     heard, weights, averages, clipped = trained_by_hand(images, schedule, predicts, steps=120)
-    options = {"steps": 120, "batch_size": 8, "lr": 3e-2, "ema": 0.9, "seed": 3, "predicts": predicts}
+    options = {"steps": 120, "batch_size": 8, "learning_rate": 3e-2, "ema": 0.9, "seed": 3, "predicts": predicts}
     *_, last = loop = list(train(model, images, schedule, **options))
     assert 10 < clipped < 110  # both branches were taken
     assert_close(losses(loop), heard, rtol=1e-9, atol=0)
@@ -142,7 +152,7 @@ def test_the_loss_on_real_digits_goes_down():
     digits = data.digits("train")
     x = data.to_signed(digits.images, digits.levels)
     torch.manual_seed(0)
-    heard = losses(train(UNet(1, 8), x, cosine(50), steps=60, batch_size=16, lr=1e-2))
+    heard = losses(train(UNet(1, 8), x, cosine(50), steps=60, batch_size=16, learning_rate=1e-2))
     assert sum(heard[-10:]) < 0.75 * sum(heard[:10])
 
 
@@ -180,7 +190,7 @@ def heard(drop_labels):
     """What a network hears whose pictures are as bright as their label, and hardly noised."""
     model, labels = Listener(), torch.arange(20) % 5
     images = (labels.float() / 5 - 0.01)[:, None, None, None].expand(20, 1, 8, 8)
-    options = {"labels": labels, "drop_labels": drop_labels, "lr": 1e-9}
+    options = {"labels": labels, "drop_labels": drop_labels, "learning_rate": 1e-9}
     list(train(model, images, Schedule([1e-8]), steps=40, batch_size=50, **options))
     return model.heard
 
@@ -209,6 +219,47 @@ def test_without_labels_a_network_with_classes_is_told_none():
     assert set(heard) == {3}
 
 
+# Mirrored
+
+
+class Onlooker(nn.Module):
+    """Keeps what it is shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.w, self.seen = nn.Parameter(torch.zeros(1)), []
+
+    def forward(self, x, t):
+        self.seen.append(x.detach())
+        return self.w * x
+
+
+def test_half_of_the_pictures_are_mirrored_and_none_is_turned_otherwise():
+    picture = torch.arange(12.0).reshape(1, 1, 3, 4) / 12  # hardly noised below
+    seen = {}
+    for mirror in (False, True):
+        model = Onlooker()
+        options = {"steps": 4, "batch_size": 500, "learning_rate": 1e-9, "mirror": mirror}
+        list(train(model, picture - 0.5, Schedule([1e-8]), **options))
+        x = torch.cat(model.seen) + 0.5
+        plain, turned = ((x - p).abs().amax((1, 2, 3)) < 1e-3 for p in (picture, picture.flip(-1)))
+        assert (plain | turned).all()
+        seen[mirror] = turned.float().mean().item()
+    assert seen[False] == 0
+    assert seen[True] == pytest.approx(0.5, abs=0.05)  # 4.5 standard errors
+
+
+def test_mirrored_stopped_and_resumed_ends_with_the_same_bits(tmp_path):
+    list(run(tmp_path / "whole", mirror=True))
+    loop = run(tmp_path, mirror=True)
+    for _ in range(6):
+        next(loop)
+    loop.close()
+    list(run(tmp_path, seed=7, mirror=True))
+    whole, last = final(tmp_path / "whole"), final(tmp_path)
+    assert all(torch.equal(last[name], value) for name, value in whole.items())
+
+
 # Refusals
 
 
@@ -227,10 +278,12 @@ REFUSED = {
         {"labels": torch.zeros(20)},
         {"labels": torch.arange(20) % 3, "model": small()},
     ],
-    "steps": [{"steps": 0}],
-    "batch_size": [{"batch_size": 0}],
+    "steps": [{"steps": 0}, {"steps": 2.0}, {"steps": True}],
+    "batch_size": [{"batch_size": 0}, {"batch_size": "8"}],
+    "seed": [{"seed": 0.5}],
+    "mirror": [{"mirror": 1}],
     "checkpoint_every": [{"checkpoint_every": 0}],
-    "lr": [{"lr": wrong} for wrong in (0.0, -1e-3, math.inf, math.nan)],
+    "learning_rate": [{"learning_rate": wrong} for wrong in (0.0, -1e-3, math.inf, math.nan)],
     "ema": [{"ema": -0.1}, {"ema": 1.1}],
     "drop_labels": [{"drop_labels": -0.1}, {"drop_labels": 1.1}],
     "predicts": [{"predicts": "noise"}],
@@ -263,21 +316,21 @@ class Overflowing(nn.Module):
 )
 def test_a_number_that_overflows_stops_it_before_the_weights_are_spoiled(gain, offset, words):
     model = Overflowing(gain, offset)
-    with pytest.raises(FloatingPointError, match=rf"^lr: at step 1 the {words}.* below 0\.003 may help"):
+    with pytest.raises(FloatingPointError, match=rf"^learning_rate: at step 1 the {words}.* below 0\.003"):
         list(train(model, pictures(), cosine(10), steps=3))
     assert model.w.item() == pytest.approx(1e-4)
 
 
 def test_a_rate_far_too_high_stops_it_with_finite_weights():
     model = small()
-    with pytest.raises(FloatingPointError, match=r"^lr: at step \d+ .* a rate below 1e\+30"):
-        list(train(model, pictures(), cosine(10), steps=20, batch_size=4, lr=1e30))
+    with pytest.raises(FloatingPointError, match=r"^learning_rate: at step \d+ .* a rate below 1e\+30"):
+        list(train(model, pictures(), cosine(10), steps=20, batch_size=4, learning_rate=1e30))
     assert all(p.isfinite().all() for p in model.parameters())
 
 
 # Stopped, and going on
 
-OPTIONS = {"steps": 12, "batch_size": 4, "lr": 1e-2, "drop_labels": 0.3, "checkpoint_every": 5}
+OPTIONS = {"steps": 12, "batch_size": 4, "learning_rate": 1e-2, "drop_labels": 0.3, "checkpoint_every": 5}
 
 
 def run(folder, seed=0, **changes):
@@ -376,13 +429,14 @@ class Transposed(nn.Module):
 CHANGES = {
     "steps": {"steps": 1},
     "batch_size": {"batch_size": 5},
-    "lr": {"lr": 2e-2},
+    "learning_rate": {"learning_rate": 2e-2},
     "ema": {"ema": 0.9},
     "seed": {"seed": 1},
     "predicts": {"predicts": "v"},
     "precision": {"precision": "bf16"},
     "drop_labels": {"drop_labels": 0.2},
     "optimizer": {"optimizer": "muon"},
+    "mirror": {"mirror": True},
     "images": {"images": pictures().flip(0)},
     "labels": {"labels": torch.arange(20) % 2},
     "betas": {"schedule": cosine(11)},
@@ -678,7 +732,7 @@ def test_begun_on_another_kind_of_device_it_goes_on_and_says_that_noise_is_drawn
     assert (first.step, len(loop)) == (6, 7)
 
 
-def test_a_checkpoint_under_the_earlier_names_of_the_unet_goes_on_with_the_same_bits(tmp_path, uninterrupted):
+def test_a_checkpoint_of_version_0_1_goes_on_with_the_same_bits(tmp_path, uninterrupted):
     stopped(tmp_path, 5)
     note, file = tmp_path / "checkpoint.json", tmp_path / "step-00000005.safetensors"
     earlier = {}
@@ -688,7 +742,11 @@ def test_a_checkpoint_under_the_earlier_names_of_the_unet_goes_on_with_the_same_
     assert earlier.keys() != load_file(file).keys()
     save_file(earlier, file)
     written = json.loads(note.read_text())
-    written["settings"] |= {"precision": "single", "network": checkpoints._earlier_layout(small(classes=3))}
+    settings = written["settings"] | {
+        "precision": "single", "network": checkpoints._earlier_layout(small(classes=3)),
+        "lr": written["settings"]["learning_rate"],
+    }  # fmt: skip
+    written["settings"] = {key: settings[key] for key in settings if key not in ("learning_rate", "mirror")}
     del written["contents"]  # notes did not have it yet
     note.write_text(json.dumps(written))
     assert losses(run(tmp_path, seed=7)) == uninterrupted[0][5:]
@@ -788,7 +846,7 @@ def test_pictures_in_0_to_1_are_noticed():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_model_in_half_precision_is_refused_since_its_average_would_stand_still(dtype):
-    with pytest.raises(ValueError, match=r"^model: expected weights in single precision"):
+    with pytest.raises(ValueError, match=r"^denoiser: expected weights in single precision"):
         next(train(small().to(dtype), pictures(), cosine(10), steps=1))
 
 

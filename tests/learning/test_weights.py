@@ -61,7 +61,7 @@ def test_the_network_comes_back_with_its_options_in_eval_mode(path):
 
 
 def test_the_schedule_comes_back(path):
-    denoiser, card = weights.load(path)
+    denoiser, _ = weights.load(path)
     assert torch.equal(denoiser.schedule.betas, cosine(20).betas)
 
 
@@ -82,6 +82,11 @@ def test_a_card_from_before_classes_had_names_has_none(path):
     old = {key: value for key, value in json.loads(note.read_text("utf-8")).items() if key != "classes"}
     note.write_text(json.dumps(old), "utf-8")
     assert weights.load(path)[1].classes == ()
+
+
+def test_the_recipe_on_a_card_of_version_0_1_comes_back_in_todays_words(path):
+    edit(path, recipe={"steps": 3, "lr": 0.1, "precision": "single", "seed": 0})
+    assert weights.read(path)[2].recipe == {"steps": 3, "learning_rate": 0.1, "precision": "fp32", "seed": 0}
 
 
 @pytest.mark.parametrize(
