@@ -71,7 +71,7 @@ class Ours:
     early: dict[str, Tensor]  # the weights after a fifth of the training, for autoguidance
 
     def __init__(self, recipe: str, seed: int, *, labelled: bool = True, steps: int | None = None) -> None:
-        chosen = recipes.ALL[recipe]
+        chosen = recipes.RECIPES[recipe]
         network = dict(chosen.network) | ({} if labelled else {"classes": 0})
         self.labelled = labelled
         self.settings: dict[str, Any] = dict(chosen.training) | ({"steps": steps} if steps else {})

@@ -91,7 +91,7 @@ def held_out(world: World) -> tuple[UNet, Schedule]:
 
 
 def _train_without(world: World, name: str) -> None:
-    recipe = recipes.ALL["mnist-3min"]
+    recipe = recipes.RECIPES["mnist-3min"]
     settings = recipe.training | {"optimizer": "adamw"}  # as the network that ships, which is compared with it
     model, schedule = recipe.build(seed=0)
     where = RUNS / f"{name}-run"

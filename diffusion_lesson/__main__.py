@@ -42,7 +42,7 @@ def train(arguments: argparse.Namespace) -> None:
     folder = arguments.folder
     if arguments.size is not None and folder is None:
         raise ValueError("--size: it is for pictures from a --folder; a recipe's own data have their size")
-    recipe = recipes.ALL[arguments.recipe or ("digits-20s" if folder is None else "mnist-3min")]
+    recipe = recipes.RECIPES[arguments.recipe or ("digits-20s" if folder is None else "mnist-3min")]
     out = arguments.out or Path("runs", recipe.data if folder is None else folder.resolve().name)
     for file in (out / "model.safetensors", out / "model.json", out / "samples.png", out / "checkpoint" / "lock"):
         check_writable(file)  # whatever the end will write is tried before the first step
@@ -199,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     t.add_argument(
         "--recipe",
-        choices=recipes.ALL,
+        choices=recipes.RECIPES,
         metavar="NAME",
         help="one of those below (digits-20s, or with a folder mnist-3min)",
     )

@@ -61,7 +61,7 @@ def test_its_card_says_how_it_was_made(trained):
     _, schedule, card = weights.read(trained / "model")
     assert (card.name, card.data, card.levels, card.size) == ("digits", "digits, 1437 pictures", 17, 8)
     asked_for = {"steps": 5, "batch_size": 4, "seed": 0}
-    assert card.recipe == recipes.ALL["digits-20s"].training | asked_for
+    assert card.recipe == recipes.RECIPES["digits-20s"].training | asked_for
     assert (card.predicts, schedule.T) == ("eps", 200)
 
 

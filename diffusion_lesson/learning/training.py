@@ -110,7 +110,7 @@ def train(
     settings = {
         "steps": steps, "batch_size": batch_size, "lr": lr, "ema": ema, "seed": seed, "predicts": predicts,
         "drop_labels": drop_labels, "optimizer": optimizer, "precision": precision,
-        "network": checkpoints.layout(model), "images": fingerprints.of_images(images, labels),
+        "network": fingerprints.of_network(model), "images": fingerprints.of_images(images, labels),
         "betas": fingerprints.of_betas(schedule.betas),
     }  # fmt: skip
     state = checkpoints.State(model, averaged, optimizers, generator)

@@ -688,7 +688,7 @@ def test_a_checkpoint_under_the_earlier_names_of_the_unet_goes_on_with_the_same_
     assert earlier.keys() != load_file(file).keys()
     save_file(earlier, file)
     written = json.loads(note.read_text())
-    written["settings"] |= {"precision": "single", "network": checkpoints._earlier_layout(small(classes=3))}
+    written["settings"] |= {"precision": "single", "network": checkpoints._earlier_fingerprint(small(classes=3))}
     del written["contents"]  # notes did not have it yet
     note.write_text(json.dumps(written))
     assert losses(run(tmp_path, seed=7)) == uninterrupted[0][5:]
