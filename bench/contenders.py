@@ -72,7 +72,7 @@ class Ours:
     early: dict[str, Tensor]  # the weights after a fifth of the training, for autoguidance
 
     def __init__(self, recipe: str, seed: int, *, labelled: bool = True, steps: int | None = None) -> None:
-        chosen = recipes.ALL[recipe]
+        chosen = recipes.RECIPES[recipe]
         network = chosen.network | ({} if labelled else {"classes": 0})
         config = replace(chosen.training, steps=steps or chosen.training.steps)
         self.labelled, self.config = labelled, config if labelled else replace(config, drop_labels=0.0)

@@ -89,7 +89,7 @@ def held_out(world: World) -> tuple[UNet, Schedule]:
 
 
 def _train_without(world: World, name: str) -> None:
-    recipe = recipes.ALL["mnist-3min"]
+    recipe = recipes.RECIPES["mnist-3min"]
     config = replace(recipe.training, optimizer="adamw")  # as the network that ships, which is compared with it
     where = RUNS / f"{name}-run"
     loop = train(recipe.build(seed=0), world.x, config, labels=world.labels, checkpoint=where)

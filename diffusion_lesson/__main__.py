@@ -50,7 +50,7 @@ def train(arguments: argparse.Namespace) -> None:
     folder = arguments.folder
     if arguments.size is not None and folder is None:
         raise ValueError("--size: it is for pictures from a --folder; a recipe's own data have their size")
-    recipe = recipes.ALL[arguments.recipe or ("digits-20s" if folder is None else "mnist-3min")]
+    recipe = recipes.RECIPES[arguments.recipe or ("digits-20s" if folder is None else "mnist-3min")]
     chosen = {key: getattr(arguments, key) for key in ("steps", "batch_size", "learning_rate", "seed")}
     config = replace(recipe.training, **{key: value for key, value in chosen.items() if value is not None})
     out = arguments.out or Path("runs", recipe.data if folder is None else folder.resolve().name)
@@ -199,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     t.add_argument(
         "--recipe",
-        choices=recipes.ALL,
+        choices=recipes.RECIPES,
         metavar="NAME",
         help="one of those below (digits-20s, or with a folder mnist-3min)",
     )

@@ -61,7 +61,7 @@ def test_of_several_processes_only_the_first_writes(tmp_path, monkeypatch, capsy
 def test_its_card_says_how_it_was_made(trained):
     denoiser, card = weights.load(trained / "model")
     assert (card.name, card.data, card.levels, card.size) == ("digits", "digits, 1437 pictures", 17, 8)
-    assert card.recipe == asdict(replace(recipes.ALL["digits-20s"].training, steps=5, batch_size=4, seed=0))
+    assert card.recipe == asdict(replace(recipes.RECIPES["digits-20s"].training, steps=5, batch_size=4, seed=0))
     assert (denoiser.predicts, denoiser.schedule.T) == ("eps", 200)
 
 

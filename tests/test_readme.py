@@ -63,9 +63,9 @@ def test_the_scores_of_weights_that_ship_are_those_of_their_cards(name: str) -> 
             assert f"{int(re.findall('n = ([0-9]+)', words)[0]):,}" in row
 
 
-@pytest.mark.parametrize("name", [name for name, recipe in recipes.ALL.items() if recipe.measured])
+@pytest.mark.parametrize("name", [name for name, recipe in recipes.RECIPES.items() if recipe.measured])
 def test_the_scores_of_recipes_are_those_that_they_hold(name: str) -> None:
-    for distances in recipes.ALL[name].measured.values():
+    for distances in recipes.RECIPES[name].measured.values():
         told = [float(number) for number in re.findall(r"\d+\.\d+", _row(name))]
         assert all(any(abs(number - distance) < 0.0501 for number in told) for distance in distances)
 

@@ -31,11 +31,11 @@ from diffusion_lesson.process.gaussian import discretized_log_prob
 from diffusion_lesson.process.prediction import as_eps, clipped, guided
 
 RUNS = Path("runs", "ship")
-SHORT = recipes.ALL["mnist-3min"]
+SHORT = recipes.RECIPES["mnist-3min"]
 LONG = replace(SHORT.training, optimizer="adamw", ema=0.999)  # these were trained before the recipe took Muon
 # name: (recipe, the class left out, the weights it begins with)
 GENERATORS = {
-    "digits": (recipes.ALL["digits-20s"], None, None),
+    "digits": (recipes.RECIPES["digits-20s"], None, None),
     "mnist-without-7": (replace(SHORT, training=replace(LONG, steps=10_000)), 7, None),
     "mnist": (replace(SHORT, training=replace(LONG, steps=9_000, batch_size=64)), None, "mnist-without-7"),
 }
@@ -213,7 +213,7 @@ SAMPLERS = {
 
 def data_hash(images: data.ImageSet) -> str:
     """The short hash of pictures and labels."""
-    return "SHA-256 " + fingerprints.digest(images.images, images.labels)
+    return "SHA-256 " + fingerprints.of_bits(images.images, images.labels)
 
 
 def commit() -> str:

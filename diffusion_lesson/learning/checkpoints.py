@@ -4,7 +4,7 @@ import hashlib
 import json
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +157,7 @@ def resume(folder: Path, state: State, settings: dict[str, Any]) -> tuple[int, i
         for k, v in settings.items()
         if not (
             fingerprints.alike(written.get(k), v)
-            or (k == "network" and written.get(k) == _earlier_layout(state.model))
+            or (k == "network" and written.get(k) == _earlier_fingerprint(state.model))
         )
     ]
     if changed:
@@ -212,17 +212,6 @@ def _contents(tensors: dict[str, Tensor]) -> str:
     return f"{len(lines)} tensors, {hashlib.sha256(str(lines).encode()).hexdigest()[:8]}"
 
 
-def layout(model: nn.Module) -> str:
-    """How many numbers the network has, and a short hash of their names and shapes."""
-    return _layout(model, str)
-
-
-def _earlier_layout(model: nn.Module) -> str:
+def _earlier_fingerprint(model: nn.Module) -> str:
     """What version 0.1 wrote of the same network."""
-    return _layout(model, earlier_name if isinstance(model, UNet) else str)
-
-
-def _layout(model: nn.Module, name: Callable[[str], str]) -> str:
-    shapes = {name(key): tuple(value.shape) for key, value in model.state_dict().items()}
-    count = sum(p.numel() for p in model.parameters())
-    return f"{count} parameters, {hashlib.sha256(str(shapes).encode()).hexdigest()[:8]}"
+    return fingerprints.of_network(model, earlier_name if isinstance(model, UNet) else str)

@@ -5,18 +5,19 @@ holds a hash of the bits, which settles most questions, and numbers that say as 
 """
 
 import hashlib
+from collections.abc import Callable
 from math import isclose
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _GROUPS = 64  # sums over so many groups of pictures
 _PICTURE = 1e-2  # by how much such a sum may differ; one other picture moves it by about 1, rounding by 1e-4
 _BETA = 1e-9  # by how much of itself a β may differ
 
 
-def digest(*tensors: Tensor | None) -> str:
+def of_bits(*tensors: Tensor | None) -> str:
     """A short hash of the bits, to tell one data set from another."""
     h = hashlib.sha256()
     for tensor in tensors:
@@ -26,9 +27,16 @@ def digest(*tensors: Tensor | None) -> str:
     return h.hexdigest()[:16]
 
 
+def of_network(model: nn.Module, name: Callable[[str], str] = str) -> str:
+    """How many parameters the network has, and a short hash of the names, which `name` may change, and shapes."""
+    shapes = {name(key): tuple(value.shape) for key, value in model.state_dict().items()}
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return f"{count} parameters, {hashlib.sha256(str(shapes).encode()).hexdigest()[:8]}"
+
+
 def of_betas(betas: Tensor) -> dict[str, str]:
     """β_0..β_T of a schedule, all of them."""
-    return {"digest": digest(betas), "betas": " ".join(map(repr, betas.tolist()))}
+    return {"digest": of_bits(betas), "betas": " ".join(map(repr, betas.tolist()))}
 
 
 def of_images(images: Tensor, labels: Tensor | None) -> dict[str, str]:
@@ -40,8 +48,8 @@ def of_images(images: Tensor, labels: Tensor | None) -> dict[str, str]:
         each = part.detach().cpu().double().flatten(1) @ place * which.double().mul(0.7).cos()
         sums.index_add_(0, which % _GROUPS, each)
     return {
-        "digest": digest(images, labels),
-        "shape and labels": f"{tuple(images.shape)} {digest(labels)}",
+        "digest": of_bits(images, labels),
+        "shape and labels": f"{tuple(images.shape)} {of_bits(labels)}",
         "sums": " ".join(f"{value:.6f}" for value in sums.tolist()),
     }
 
@@ -88,4 +96,4 @@ def _of_a_line(betas: list[float]) -> list[str]:
     line = torch.linspace(first, last, steps, dtype=torch.float64)
     roots = torch.linspace(first**0.5, last**0.5, steps, dtype=torch.float64) ** 2
     zero = torch.zeros(1, dtype=torch.float64)
-    return [digest(torch.cat([zero, table])) for table in (line, roots)]
+    return [of_bits(torch.cat([zero, table])) for table in (line, roots)]

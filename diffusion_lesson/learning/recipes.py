@@ -56,7 +56,7 @@ def _guided(weight: float, *distances: float) -> dict[str, Any]:
     return {f"Fréchet distance, n = 5000, DDIM eta = 1, guidance {weight:g}, 40 calls": list(distances)}
 
 
-ALL: dict[str, Recipe] = {
+RECIPES: dict[str, Recipe] = {
     "digits-20s": Recipe(
         data="digits",
         network=_DIGITS,
@@ -109,7 +109,7 @@ ALL: dict[str, Recipe] = {
 def in_words() -> str:
     """All recipes, a line each: their steps, their pictures, and what they were measured to reach."""
     lines = ["recipes:"]
-    for name, recipe in ALL.items():
+    for name, recipe in RECIPES.items():
         reached = "; ".join(f"{what}: {value}" for what, value in recipe.measured.items()) or "not measured yet"
         lines.append(f"  {name:15} {recipe.training.steps:,} steps on {recipe.data}. {reached}")
     return "\n".join(lines)

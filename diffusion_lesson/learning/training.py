@@ -99,7 +99,7 @@ def train(
     optimizers = OPTIMIZERS[config.optimizer](model, config.learning_rate)
     generator = torch.Generator(team.device).manual_seed(config.seed)
     settings = asdict(config) | {
-        "predicts": denoiser.predicts, "network": checkpoints.layout(model),
+        "predicts": denoiser.predicts, "network": fingerprints.of_network(model),
         "images": fingerprints.of_images(images, labels), "betas": fingerprints.of_betas(denoiser.schedule.betas),
     }  # fmt: skip
     state = checkpoints.State(model, averaged, optimizers, generator)

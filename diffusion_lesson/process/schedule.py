@@ -186,14 +186,18 @@ def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Sch
     return Schedule([min(1 - f[t] / f[t - 1], beta_max) for t in range(1, T + 1)])
 
 
-KINDS: dict[str, Callable[..., Schedule]] = {"linear": linear, "scaled_linear": scaled_linear, "cosine": cosine}
+SCHEDULES: dict[str, Callable[..., Schedule]] = {
+    "linear": linear,
+    "scaled_linear": scaled_linear,
+    "cosine": cosine,
+}
 
 
 def named(kind: str, **arguments: Any) -> Schedule:
     """The schedule that a recipe or a card writes down: `named("cosine", T=200)`."""
-    if kind not in KINDS:
-        raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
-    return KINDS[kind](**arguments)
+    if kind not in SCHEDULES:
+        raise ValueError(f"kind: expected one of {', '.join(SCHEDULES)}, got {kind!r}")
+    return SCHEDULES[kind](**arguments)
 
 
 def _steps(T: int) -> int:

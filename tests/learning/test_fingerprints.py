@@ -157,7 +157,7 @@ def test_a_checkpoint_from_when_only_hashes_were_kept_goes_on(tmp_path, kind):
     then = {"line": Schedule(line), "roots": Schedule(roots), "cosine": cosine()}[kind]
     assert run(tmp_path, 3, now) == [1, 2, 3]
     note = json.loads((tmp_path / "checkpoint.json").read_text("utf-8"))
-    note["settings"] |= {"betas": fingerprints.digest(then.betas), "images": fingerprints.digest(pictures(6))}
+    note["settings"] |= {"betas": fingerprints.of_bits(then.betas), "images": fingerprints.of_bits(pictures(6))}
     (tmp_path / "checkpoint.json").write_text(json.dumps(note), "utf-8")
     assert run(tmp_path, 2, now) == [3, 4]
     other = linear(1000, 1e-4, 0.0200001)

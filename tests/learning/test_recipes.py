@@ -10,7 +10,7 @@ import torch
 from diffusion_lesson.learning import data, recipes, weights
 from diffusion_lesson.learning.training import train
 
-NAMES = sorted(recipes.ALL)
+NAMES = sorted(recipes.RECIPES)
 BENCH = Path(__file__).parents[2] / "bench" / "results.json"
 ROWS = {"mnist-60s": "ours-labels-60s", "mnist-3min": "ours-labels", "mnist-3min-eps": "ours-labels-eps"}
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
@@ -18,14 +18,14 @@ SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_names_a_data_set(name):
-    recipe = recipes.ALL[name]
+    recipe = recipes.RECIPES[name]
     assert callable(getattr(data, recipe.data))
     assert name.startswith(recipe.data)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_network_of_a_recipe_takes_its_pictures(name):
-    recipe = recipes.ALL[name]
+    recipe = recipes.RECIPES[name]
     denoiser = recipe.build()
     x = torch.zeros(1, *SHAPES[recipe.data])
     with torch.no_grad():
@@ -34,7 +34,7 @@ def test_the_network_of_a_recipe_takes_its_pictures(name):
 
 
 def test_the_weights_come_from_the_seed_and_leave_the_global_generator_alone():
-    recipe = recipes.ALL["digits-20s"]
+    recipe = recipes.RECIPES["digits-20s"]
     before = torch.get_rng_state()
     one, again, other = (recipe.build(seed).network.stem.weight for seed in (1, 1, 2))
     assert torch.equal(one, again)
@@ -43,7 +43,7 @@ def test_the_weights_come_from_the_seed_and_leave_the_global_generator_alone():
 
 
 def test_two_steps_of_a_recipe_run():
-    recipe = recipes.ALL["mnist-60s"]
+    recipe = recipes.RECIPES["mnist-60s"]
     x, y = torch.zeros(10, 1, 28, 28), torch.arange(10)
     *_, last = train(recipe.build(), x, replace(recipe.training, steps=2), labels=y)
     assert last.step == 2
@@ -53,7 +53,7 @@ def test_two_steps_of_a_recipe_run():
 def test_what_is_measured_is_what_the_bench_wrote(name):
     jobs = json.loads(BENCH.read_text("utf-8"))["jobs"]
     found = [jobs[key] for key in sorted(jobs) if key.startswith(f"many/{ROWS[name]}/")]
-    ((words, distances),) = recipes.ALL[name].measured.items()
+    ((words, distances),) = recipes.RECIPES[name].measured.items()
     assert {words.replace("eta = ", "η=")} == {
         f"Fréchet distance, n = 5000, {entry['sampler']}" for entry in found
     }
@@ -61,7 +61,7 @@ def test_what_is_measured_is_what_the_bench_wrote(name):
 
 
 def test_the_digits_that_ship_were_trained_by_their_recipe():
-    recipe, card = recipes.ALL["digits-20s"], weights.card("digits")
+    recipe, card = recipes.RECIPES["digits-20s"], weights.card("digits")
     then = asdict(recipe.training) | {"predicts": recipe.predicts}  # a card of version 0.1 says what was chosen
     assert {name: then[name] for name in then.keys() & card.recipe.keys()}.items() <= card.recipe.items()
     assert {"steps", "batch_size", "learning_rate", "ema", "predicts", "seed"} <= card.recipe.keys()
