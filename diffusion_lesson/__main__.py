@@ -19,7 +19,7 @@ from diffusion_lesson.learning.files import check_writable, make_folder, replace
 from diffusion_lesson.page.progress import interrupts, track
 from diffusion_lesson.page.sheet import sheet
 
-DATA_SETS = {"digits": data.digits, "mnist": data.mnist, "cifar10": data.cifar10}
+DATA_SETS = {"digits": data.digits, "mnist": data.mnist, "mnist_small": data.mnist_small, "cifar10": data.cifar10}
 OPTIONS = {"learning_rate": "lr", "batch_size": "batch-size", "steps": "steps", "size": "size", "label": "label"}
 FEW = 50  # pictures from which a network learns little, trained from nothing
 
@@ -56,9 +56,7 @@ def train(arguments: argparse.Namespace) -> None:
     out = arguments.out or Path("runs", recipe.data if folder is None else folder.resolve().name)
     for file in (out / "model.safetensors", out / "model.json", out / "samples.png", out / "checkpoint" / "lock"):
         check_writable(file)  # whatever the end will write is tried before the first step
-    images = (
-        DATA_SETS[recipe.data]("train") if folder is None else _from_folder(recipe, folder, arguments.size or 32)
-    )
+    images = DATA_SETS[recipe.data]() if folder is None else _from_folder(recipe, folder, arguments.size or 32)
     x, classes = data.to_signed(images.images, images.levels), len(images.names) if recipe.conditional else 0
     network = dict(recipe.network) | {"channels_in": x.shape[1]} | ({"classes": classes} if classes else {})
     denoiser = replace(recipe, network=network).build(config.seed)

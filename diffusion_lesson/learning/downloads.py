@@ -142,20 +142,23 @@ def _download(url: str, file: Path) -> None:
         raise OSError(str(error)) from error
 
 
-def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """The array of unsigned bytes in a gzipped IDX file: magic 0x0800 + dimensions, the sizes, the values."""
+def read_idx(path: Path, dimensions: int, *, cure: str = RENEW) -> np.ndarray:
+    """The array of unsigned bytes in a gzipped IDX file: magic 0x0800 + dimensions, the sizes, the values.
+
+    A ValueError names the file, and ends with `cure`: what to do about it.
+    """
     header = struct.Struct(f">{1 + dimensions}I")
-    raw = _unpacked(path, "gzipped IDX file")
+    raw = _unpacked(path, "gzipped IDX file", cure)
     try:
         magic, *shape = header.unpack_from(raw)
     except struct.error as error:
-        raise ValueError(f"{path}: not a whole gzipped IDX file ({error}). {RENEW}") from error
+        raise ValueError(f"{path}: not a whole gzipped IDX file ({error}). {cure}") from error
     expected = 0x0800 + dimensions
     if magic != expected:
-        raise ValueError(f"{path}: its magic number is {magic:#06x}; expected {expected:#06x}. {RENEW}")
+        raise ValueError(f"{path}: its magic number is {magic:#06x}; expected {expected:#06x}. {cure}")
     count = len(raw) - header.size
     if count != math.prod(shape):
-        raise ValueError(f"{path}: holds {count} values; its header promises {shape}. {RENEW}")
+        raise ValueError(f"{path}: holds {count} values; its header promises {shape}. {cure}")
     return np.frombuffer(raw, np.uint8, offset=header.size).reshape(shape)
 
 
@@ -180,7 +183,7 @@ def read_members(path: Path, names: list[str]) -> list[memoryview]:
     return [found[name] for name in names]
 
 
-def _unpacked(path: Path, kind: str) -> bytearray:
+def _unpacked(path: Path, kind: str, cure: str = RENEW) -> bytearray:
     """What a gzip file holds, in memory that torch may write to; ValueError for more than LIMIT bytes."""
     out = bytearray()
     try:
@@ -188,7 +191,7 @@ def _unpacked(path: Path, kind: str) -> bytearray:
             while chunk := packed.read(2**16):
                 out += chunk
                 if len(out) > LIMIT:
-                    raise ValueError(f"{path}: unpacks to more than {LIMIT:,} bytes. {RENEW}")
+                    raise ValueError(f"{path}: unpacks to more than {LIMIT:,} bytes. {cure}")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: not a whole {kind} ({error}). {RENEW}") from error
+        raise ValueError(f"{path}: not a whole {kind} ({error}). {cure}") from error
     return out

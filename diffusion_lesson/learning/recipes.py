@@ -21,7 +21,7 @@ from diffusion_lesson.process.schedule import named
 class Recipe:
     """Everything but the pictures. `measured` holds results, each with its n."""
 
-    data: str  # "digits", "mnist" or "cifar10": a function of data.py
+    data: str  # "digits", "mnist", "mnist_small" or "cifar10": a function of data.py
     network: dict[str, Any]  # the arguments of UNet
     schedule: dict[str, Any]  # the arguments of schedule.named
     predicts: Predicts
@@ -72,6 +72,13 @@ RECIPES: dict[str, Recipe] = {
         predicts="v",
         training=replace(_SHORT, steps=650),
         measured=_guided(2.0, 12.6, 11.6, 11.6),  # seeds 0, 1, 2
+    ),
+    "mnist-small-60s": Recipe(  # of the pictures that ship: no download
+        data="mnist_small",
+        network=_MNIST,
+        schedule={"kind": "cosine", "T": 1000},
+        predicts="v",
+        training=replace(_SHORT, steps=650),
     ),
     "mnist-3min": Recipe(
         data="mnist",

@@ -21,12 +21,18 @@ from diffusion_lesson.learning.data import (
     cifar10,
     digits,
     mnist,
+    mnist_small,
     photographs,
     to_signed,
     to_uint8,
 )
 
 REAL = os.environ.get("DIFFUSION_LESSON_DATA")
+WITH_MNIST = pytest.mark.skipif(
+    not REAL or not (Path(REAL) / "mnist").is_dir(),
+    reason="DIFFUSION_LESSON_DATA names no folder with mnist/ in it",
+)
+TOOLS = Path(__file__).parents[2] / "tools"
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +182,63 @@ def test_an_unknown_split_is_named(load, split):
         load(split)
 
 
+# The pictures of MNIST that ship
+
+
+@pytest.fixture(scope="module")
+def maker():
+    """tools/make_mnist_small.py, which is in no package."""
+    spec = importlib.util.spec_from_file_location("make_mnist_small", TOOLS / "make_mnist_small.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_mnist_small_needs_no_network_and_has_500_of_each_class(tmp_path, monkeypatch):
+    monkeypatch.setenv("DIFFUSION_LESSON_DATA", str(tmp_path))
+    monkeypatch.setattr(downloads, "_MIRRORS", {"mnist": ()})
+    small = mnist_small()
+    assert small.images.shape == (5000, 1, 28, 28)
+    assert (small.names, small.levels) == (tuple("0123456789"), 256)
+    assert small.labels.bincount().tolist() == [500] * 10
+    assert small.labels[:12].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5]
+    assert len(small.images.flatten(1).unique(dim=0)) == 5000
+    assert small.images.float().mean() / 255 == pytest.approx(0.1307, abs=0.002), "as all 60,000"
+    assert data.SMALL_IMAGES.stat().st_size + data.SMALL_LABELS.stat().st_size < 1_200_000
+    assert "CC BY-SA 3.0" in data.SMALL_IMAGES.with_name("README.md").read_text("utf-8")
+
+
+@WITH_MNIST
+def test_mnist_small_is_the_first_500_of_each_class_of_the_official_file_and_nothing_of_the_test_file(maker):
+    small, official, test = mnist_small(), mnist("train"), mnist("test")
+    places = [(official.labels == k).nonzero()[:500, 0] for k in range(10)]
+    places = torch.cat(places).sort().values
+    assert (places[0], places[-1]) == (0, 5847)
+    assert torch.equal(small.images, official.images[places])
+    assert torch.equal(small.labels, official.labels[places])
+    rows = torch.cat([small.images, test.images]).flatten(1)
+    assert len({row.numpy().tobytes() for row in rows}) == 15_000
+    for values, file in zip(maker.small(), (data.SMALL_IMAGES, data.SMALL_LABELS), strict=True):
+        assert gzip.decompress(file.read_bytes()) == maker.idx(values.numpy())
+
+
+def test_its_maker_takes_the_first_of_each_class_in_the_files_order(maker):
+    labels = torch.tensor([1, 1, 0, 1, 0, 2, 2, 0])
+    assert maker.first_of_each(labels, 2).tolist() == [0, 1, 2, 4, 5, 6]
+    with pytest.raises(ValueError, match=r"^labels: expected 3 or more of each class, got a class of 2"):
+        maker.first_of_each(labels, 3)
+
+
+def test_a_damaged_file_that_ships_is_named_with_another_cure(tmp_path, monkeypatch):
+    broken = tmp_path / "images-idx3-ubyte.gz"
+    for content in (idx(0x803, (1, 2, 2), range(3)), idx(0x801, (4,), range(4)), b"no gzip", b""):
+        broken.write_bytes(content)
+        monkeypatch.setattr(data, "SMALL_IMAGES", broken)
+        with pytest.raises(ValueError, match=r"\. Install the package again\.$") as error:
+            mnist_small()
+        assert str(error.value).startswith(f"{broken}: ")
+
+
 # MNIST and CIFAR-10 from files made here
 
 
@@ -310,10 +373,7 @@ def test_a_directory_in_the_archive_is_not_a_file(place):
         cifar10("test")
 
 
-@pytest.mark.skipif(
-    not REAL or not (Path(REAL) / "mnist").is_dir(),
-    reason="DIFFUSION_LESSON_DATA names no folder with mnist/ in it",
-)
+@WITH_MNIST
 def test_the_real_mnist():
     train, test = mnist("train"), mnist("test")
     assert train.images.shape == (60_000, 1, 28, 28)

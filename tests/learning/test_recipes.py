@@ -13,14 +13,14 @@ from diffusion_lesson.learning.training import train
 NAMES = sorted(recipes.RECIPES)
 BENCH = Path(__file__).parents[2] / "bench" / "results.json"
 ROWS = {"mnist-60s": "ours-labels-60s", "mnist-3min": "ours-labels", "mnist-3min-eps": "ours-labels-eps"}
-SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "mnist_small": (1, 28, 28), "cifar10": (3, 32, 32)}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_names_a_data_set(name):
     recipe = recipes.RECIPES[name]
     assert callable(getattr(data, recipe.data))
-    assert name.startswith(recipe.data)
+    assert name.replace("-", "_").startswith(recipe.data)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,6 +47,11 @@ def test_two_steps_of_a_recipe_run():
     x, y = torch.zeros(10, 1, 28, 28), torch.arange(10)
     *_, last = train(recipe.build(), x, replace(recipe.training, steps=2), labels=y)
     assert last.step == 2
+
+
+def test_the_recipe_of_the_pictures_that_ship_differs_from_the_other_in_nothing_else():
+    small, all_ = recipes.ALL["mnist-small-60s"], recipes.ALL["mnist-60s"]
+    assert replace(small, data=all_.data, measured=all_.measured) == all_
 
 
 @pytest.mark.parametrize("name", ROWS)
