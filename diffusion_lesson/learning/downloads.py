@@ -1,7 +1,8 @@
-"""The official files of MNIST and CIFAR-10: fetched, known to be whole by their checksums, and read.
+"""The official files of MNIST, CIFAR-10 and the DreamBooth dogs: fetched, known by their checksums, and read.
 
 The only module that downloads. A file is fetched once, to the user's cache folder or to the folder that the
-environment variable DIFFUSION_LESSON_DATA names (as `mnist/*.gz` and `cifar10/cifar-10-binary.tar.gz`).
+environment variable DIFFUSION_LESSON_DATA names (as `mnist/*.gz`, `cifar10/cifar-10-binary.tar.gz` and
+`dreambooth/dog3/00.jpg`).
 """
 
 import contextlib
@@ -19,6 +20,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from diffusion_lesson.learning import dreambooth
+
 _MIRRORS = {
     "mnist": (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -28,6 +31,7 @@ _MIRRORS = {
         "https://www.cs.toronto.edu/~kriz/",
         "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/",
     ),
+    "dreambooth": dreambooth.MIRRORS,
 }
 _CHECKSUMS = {
     "mnist/train-images-idx3-ubyte.gz": "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -35,7 +39,9 @@ _CHECKSUMS = {
     "mnist/t10k-images-idx3-ubyte.gz": "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
     "mnist/t10k-labels-idx1-ubyte.gz": "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
     "cifar10/cifar-10-binary.tar.gz": "md5:c32a1d4ab5d03f1284b67883e8d87530",  # the one its authors publish
+    **dreambooth.CHECKSUMS,
 }
+_BEGINS = {".gz": 0x1F, ".jpg": 0xFF}  # the first byte of such a file; a web page has another
 _ROUNDS = 2  # times that every mirror is tried
 _TIMEOUT = 30  # seconds without an answer
 _PATIENCE, _SLOWEST = 60, 1000  # after so many seconds, fewer bytes a second are too few
@@ -56,13 +62,13 @@ def fetch(file: str) -> Path:
     import pooch
 
     root = Path(os.environ.get("DIFFUSION_LESSON_DATA") or pooch.os_cache("diffusion-lesson")).expanduser()
-    path, failures = root / file, {}
+    (folder, name), path, failures = file.split("/", 1), root / file, {}
     for attempt in range(_ROUNDS):
         time.sleep(attempt)
-        for mirror in _MIRRORS[path.parent.name]:
+        for mirror in _MIRRORS[folder]:
             if path.exists():
                 return _checked(path, _CHECKSUMS[file])
-            url = mirror + path.name
+            url = mirror + name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 return _downloaded(url, path, _CHECKSUMS[file])
@@ -102,7 +108,7 @@ def _downloaded(url: str, path: Path, checksum: str) -> Path:
                 old.unlink()
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        _download(url, temporary)
+        _download(url, temporary, _BEGINS[path.suffix])
         wrong = _mismatch(temporary, checksum)
         if wrong:
             raise OSError(f"what came is another file: {wrong}")
@@ -112,8 +118,8 @@ def _downloaded(url: str, path: Path, checksum: str) -> Path:
     return path
 
 
-def _download(url: str, file: Path) -> None:
-    """Write what lies at `url` into `file`, with a bar that goes when it is done."""
+def _download(url: str, file: Path, first: int) -> None:
+    """Write what lies at `url`, whose first byte is known, into `file`, with a bar that goes when it is done."""
     import requests
     from tqdm import tqdm
     from urllib3.exceptions import HTTPError
@@ -129,7 +135,7 @@ def _download(url: str, file: Path) -> None:
             begun, done = time.monotonic(), 0
             with tqdm(desc=file.name.split(".")[0], total=total, unit="B", unit_scale=True, leave=False) as bar:
                 while chunk := read(2**16, decode_content=False):
-                    if not done and chunk[0] != 0x1F:
+                    if not done and chunk[0] != first:
                         raise OSError(f"not the file, but what begins with {chunk[:40]!r} came (a log-in page?)")
                     done, waited = done + len(chunk), time.monotonic() - begun
                     if done > LIMIT:
