@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.test_project import requirements
 from tools import environments
@@ -61,6 +62,35 @@ def test_an_install_that_fails_is_told_and_not_taken_for_made(bare, monkeypatch,
     assert environments.make(one) == "-m pip install ended with 1"
     assert not (bare / "kept" / "one" / "made-of").exists()
     assert "nothing to install" in capfd.readouterr().err
+
+
+def test_colab_has_one_version_of_each_and_they_are_in_the_ranges_of_pyproject():
+    """Where one is not, installing the course would change what Colab has."""
+    versions = {canonicalize_name(r.name): r.specifier for r in map(Requirement, ALL["colab"].constraints)}
+    assert {str(specifier)[:2] for specifier in versions.values()} == {"=="}
+    assert len(versions) == len(ALL["colab"].constraints)
+    needed = {r.name: r.specifier for r in map(Requirement, environments.PROJECT["dependencies"])}
+    assert needed.keys() - versions.keys() == {"jaxtyping"}
+    for name in needed.keys() & versions.keys():
+        (pin,) = versions[name]
+        assert needed[name].contains(pin.version), name
+
+
+def test_what_the_course_changes_of_a_lived_in_environment_is_named(bare, monkeypatch):
+    """Pip is played by a Python that has other packages after the course came."""
+    before, after = (
+        {"numpy": "2.1.3", "old": "1", "torch": "2.11.0"},
+        {"numpy": "2.3", "torch": "2.11.0", "new": "1"},
+    )
+    told = iter([before, after])
+    monkeypatch.setattr(environments, "installed", lambda environment: next(told))
+    monkeypatch.setattr(environments, "interpreter", lambda version: sys.executable)
+    monkeypatch.setattr(
+        environments.subprocess, "run", lambda command, **_: (bare / "kept/one").mkdir(parents=True, exist_ok=True)
+    )
+    one = environments.Environment("one", HERE, ("numpy==2.1.3",), "", lived_in=True)
+    assert environments.make(one) == "installing the course changes numpy 2.1.3 to 2.3, old 1 to nothing"
+    assert not (bare / "kept" / "one" / "made-of").exists()
 
 
 def test_an_unknown_environment_is_refused(capsys):

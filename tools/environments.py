@@ -1,4 +1,4 @@
-"""Environments of other versions: other Pythons, the oldest packages that pyproject.toml allows, the newest.
+"""Environments of other versions: other Pythons, the oldest packages pyproject.toml allows, the newest, Colab.
 
 python -m tools.environments            makes those whose Python is here, and says what is in them
 python -m tools.environments oldest     this one
@@ -8,7 +8,9 @@ them. tools.portable runs the checks in them.
 """
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / ".venv-lanes"
+COLAB = ROOT / "tools" / "colab.txt"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 TOLD = ("torch", "numpy", "matplotlib", "pillow", "scikit-learn", "ipywidgets", "pytest")
 
@@ -31,13 +34,18 @@ LENIENT = ("-m", "not pinned", *(f"-Wdefault::{kind}" for kind in FUTURE))
 
 @dataclass(frozen=True)
 class Environment:
-    """A name and what makes it so: a Python such as "3.12", and lines that constrain pip."""
+    """A name and what makes it so: a Python such as "3.12", and lines that constrain pip.
+
+    `lived_in`: all that these lines name is there before the course comes, and may not change when it does. The
+    lessons can be run there, and not the unit tests.
+    """
 
     name: str
     version: str
     constraints: tuple[str, ...]
     words: str
     options: tuple[str, ...] = ()  # for pytest
+    lived_in: bool = False
 
     @property
     def python(self) -> Path:
@@ -48,11 +56,13 @@ class Environment:
 def environments() -> list[Environment]:
     """All of them: the pinned packages with each Python, the oldest packages, the newest."""
     pins = tuple((ROOT / "constraints.txt").read_text("utf-8").split())
+    colab = tuple(re.findall(r"^\S+==\S+$", COLAB.read_text("utf-8"), re.MULTILINE))
     versions = ("3.11", "3.12", "3.13")
     return [
         *(Environment(f"python{v}", v, pins, f"Python {v}, the pinned packages") for v in versions),
         Environment("oldest", versions[0], lower_bounds(), "every lower bound of pyproject.toml", LENIENT),
         Environment("newest", versions[-1], (), "the newest packages that the registry has", LENIENT),
+        Environment("colab", versions[-1], colab, "what Colab has, and then the course", LENIENT, lived_in=True),
     ]
 
 
@@ -102,12 +112,34 @@ def make(environment: Environment) -> str | None:
     try:
         subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
         (folder / "constraints.txt").write_text(constraints, "utf-8")
-        for command in [*torch, [*pip, "-e", f"{ROOT}[dev]"]]:
+        for command in torch:
             subprocess.run(command, check=True)
+        if environment.lived_in:
+            subprocess.run([*pip, "-r", str(folder / "constraints.txt")], check=True)
+            before = installed(environment)
+            subprocess.run([*pip[:-2], "-e", str(ROOT)], check=True)
+            if words := changed(before, installed(environment)):
+                return f"installing the course changes {words}"
+        subprocess.run([*pip, *(["nbval"] if environment.lived_in else ["-e", f"{ROOT}[dev]"])], check=True)
     except subprocess.CalledProcessError as error:
         return f"{' '.join(map(str, error.cmd[1:4]))} ended with {error.returncode}"
     stamp.write_text(made_of, "utf-8")
     return None
+
+
+def installed(environment: Environment) -> dict[str, str]:
+    """The version of every package in the environment, by its name."""
+    program = "import json; from importlib.metadata import distributions as d; "
+    program += "print(json.dumps({x.metadata['Name']: x.version for x in d()}))"
+    done = subprocess.run([environment.python, "-c", program], capture_output=True, text=True, check=True)
+    versions: dict[str, str] = json.loads(done.stdout)
+    return versions
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> str:
+    """Which packages that were there are gone or have another version, in words; new ones are no change."""
+    moved = {name: after.get(name, "nothing") for name, version in before.items() if after.get(name) != version}
+    return ", ".join(f"{name} {before[name]} to {version}" for name, version in sorted(moved.items()))
 
 
 def inside(environment: Environment) -> str:

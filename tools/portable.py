@@ -84,7 +84,8 @@ def no_avx512() -> str | None:
 class Lane:
     """What is set for its processes; the interpreter that runs them; and why it can't be played, if so.
 
-    What a lane needs is made when `why_not` is asked. `unit` are options of its unit tests for pytest.
+    What a lane needs is made when `why_not` is asked. `unit` are options of its unit tests for pytest; `parts` is
+    what is run in it.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Lane:
     python: str = sys.executable
     why_not: Callable[[], str | None] = lambda: None
     unit: tuple[str, ...] = ()
+    parts: tuple[str, ...] = PARTS
 
 
 def lanes() -> dict[str, Lane]:
@@ -111,7 +113,8 @@ def lanes() -> dict[str, Lane]:
     ]
     for other in environments.environments():
         ready = partial(environments.make, other)
-        known.append(Lane(other.name, python=str(other.python), why_not=ready, unit=other.options))
+        parts = PARTS[:1] if other.lived_in else PARTS
+        known.append(Lane(other.name, python=str(other.python), why_not=ready, unit=other.options, parts=parts))
     return {lane.name: lane for lane in known}
 
 
@@ -200,7 +203,7 @@ def main(arguments: list[str]) -> int:
             continue
         forced = ", ".join(f"{key}={value}" for key, value in known[name].forced.items()) or "nothing"
         print(f"{name:10s} {in_force(known[name])}; forced: {forced}", flush=True)
-        work += [(known[name], part, what[part]) for part in PARTS if what[part]]
+        work += [(known[name], part, what[part]) for part in known[name].parts if what[part]]
     with ThreadPoolExecutor(max(1, given.at_once)) as pool:
         verdicts = []
         for verdict in pool.map(lambda job: run(*job), work):
