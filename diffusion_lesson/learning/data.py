@@ -1,7 +1,8 @@
 """Pictures to learn from: scikit-learn's digits, MNIST, CIFAR-10, seven dogs, and any folder of pictures.
 
-All of MNIST, CIFAR-10 and the dogs are fetched once (see `downloads.py`); the rest needs no network. 5,000 pictures
-of MNIST ship with the package; `mnist_small/README.md` beside this file names their source and licence, CC BY-SA 3.0.
+All of MNIST, CIFAR-10 and the dogs are fetched once (see `downloads.py`); the rest needs no network. 5,000
+pictures of MNIST ship with the package; `mnist_small/README.md` beside this file names their source and their
+licence, CC BY-SA 3.0.
 """
 
 import os
@@ -165,13 +166,13 @@ def cifar10(split: str = "train") -> ImageSet:
 
 
 def dreambooth_dog(name: str, size: int = 32) -> ImageSet:
-    """Five or six photographs of one dog, their squares resized to size × size; 0.5 to 7 MB downloaded on first use.
+    """Five or six photographs of one dog, their squares resized to size × size; 0.5 to 7 MB are fetched once.
 
-    name: dog, dog2, dog3, dog5, dog6, dog7 or dog8, as in the DreamBooth data set (CC BY 4.0). The set's one name says
-    whose photographs they are: show it beside the pictures, and beside what is drawn after them.
+    name: dog, dog2, dog3, dog5, dog6, dog7 or dog8, as in the DreamBooth data set (CC BY 4.0). The set's one name
+    says whose photographs they are: show it beside the pictures, and beside what is drawn after them.
 
-    Raises ValueError for other names, for a size that is not a positive integer, and where a file is not the one of
-    the data set; OSError where the photographs can't be had.
+    Raises ValueError for other names, for a size that is not a positive integer, and where a file is not the one
+    of the data set; OSError where the photographs can't be had.
     """
     files = dreambooth.files(name)
     _check_size(size)

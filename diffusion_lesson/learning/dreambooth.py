@@ -1,7 +1,7 @@
 """The seven dogs of the DreamBooth data set: where their photographs are, their checksums, and who took them.
 
-Ruiz and others, arXiv:2208.12242; github.com/google/dreambooth, CC BY 4.0. Five photographs of each dog, six of two.
-Those of dog5 are four and a mirror: 03 is 02, flipped.
+Ruiz and others, arXiv:2208.12242; github.com/google/dreambooth, CC BY 4.0. Five photographs of each dog, six
+of two. Those of dog5 are four and a mirror: 03 is 02, flipped.
 """
 
 COMMIT = "4f887af7970a06fc0cd3adaa1d0b368547d6a1d0"
@@ -79,7 +79,7 @@ CHECKSUMS = {
 
 
 def files(dog: str) -> list[str]:
-    """The photographs of one dog, as `downloads.fetch` takes them. ValueError for a name that is none of the seven."""
+    """The photographs of one dog, as `downloads.fetch` takes them. ValueError for a name that is none of these."""
     if dog not in _SHA256:
         raise ValueError(f"name: expected one of {', '.join(_SHA256)}, got {dog!r}")
     return [file for file in CHECKSUMS if file.split("/")[1] == dog]
