@@ -11,10 +11,10 @@ from torch import Tensor
 
 from bench.contenders import CALLS, Ours
 from bench.scores import operations, peak
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import losses, samplers, schedule
 from diffusion_lesson.process.elbo import ledger
-from diffusion_lesson.process.prediction import as_eps, clipped
 
 COSINE = schedule.cosine(1000)
 
@@ -47,7 +47,7 @@ def scaling(*, quick: bool) -> dict[str, Any]:
         return best(lambda: losses.v_loss(COSINE, model, x).mean().backward(), bursts=bursts)
 
     model = UNet(1, 32, patch=2).eval()
-    eps_model = clipped(COSINE, as_eps(COSINE, model, predicts="v"))
+    eps_model = Denoiser(model, COSINE, "v").eps_model()
     noise = torch.randn(16, 1, 28, 28)
 
     def draw(steps: int) -> float:
@@ -55,7 +55,7 @@ def scaling(*, quick: bool) -> dict[str, Any]:
 
     def bound(T: int) -> float:
         table, x = schedule.cosine(T), torch.zeros(4, 1, 28, 28) - 1
-        return best(lambda: ledger(table, x, as_eps(table, model, predicts="v")), bursts=min(bursts, 2))
+        return best(lambda: ledger(table, x, Denoiser(model, table, "v").eps_model(clip=False)), bursts=min(bursts, 2))
 
     measures: dict[str, tuple[list[int], Callable[[int], float]]] = {
         "training step against batch": ([4, 8, 16, 32, 64, 128], lambda n: step(batch=n)),

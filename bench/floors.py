@@ -100,7 +100,7 @@ def tell(name: str) -> None:
 
 def _features(kind: str, left_out: int) -> tuple[Tensor, Tensor, Tensor]:
     """(features of the training pictures, their labels, features of the test pictures), but for one class."""
-    classifier, found = weights.load(f"classifier-{kind}")[0], []
+    classifier, found = weights.load_classifier(f"classifier-{kind}")[0], []
     for split in ("train", "test"):
         images = getattr(data, kind)(split)
         kept = images.labels != left_out

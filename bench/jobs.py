@@ -166,7 +166,7 @@ def _curve(contender: Contender, trained: dict[str, Any], plan: Plan, seed: int)
 def _floors(counts: tuple[int, ...]) -> dict[str, Any]:
     """What real training pictures score against the test pictures, drawn as rows without and with labels are."""
     x, labels = _train()
-    rows = metrics.features(weights.load("classifier-mnist")[0], x)
+    rows = metrics.features(weights.load_classifier("classifier-mnist")[0], x)
     return floors.floors(rows, labels, metrics.reference("mnist"), counts)
 
 

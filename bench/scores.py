@@ -18,7 +18,7 @@ from diffusion_lesson.process.elbo import ledger
 
 def distances(x: Tensor, counts: tuple[int, ...]) -> dict[str, float]:
     """The Fréchet distance of the first n pictures (rounded to 8 bits) to MNIST's test pictures, for each n."""
-    classifier, reference = weights.load("classifier-mnist")[0], metrics.reference("mnist")
+    classifier, reference = weights.load_classifier("classifier-mnist")[0], metrics.reference("mnist")
     rows = metrics.features(classifier, data.to_signed(data.to_uint8(x)))
     return {
         str(n): metrics.moments_distance(reference, metrics.moments(rows[:n])) for n in counts if n <= len(rows)

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from diffusion_lesson import devices
 from diffusion_lesson.learning import metrics, personalise
 from diffusion_lesson.learning.config import TrainConfig
-from diffusion_lesson.learning.denoiser import Denoiser
+from diffusion_lesson.learning.denoiser import Denoiser, draw
 from diffusion_lesson.networks.classifier import DigitsClassifier, train_classifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import elbo, exact, forward, losses, prediction, reverse, samplers, schedule
@@ -45,11 +45,15 @@ X, LABELS, T = randn(4, 1, 8, 8).clamp(-1, 1), ints(2, 0, 1, 2), ints(1, 2, 7, 2
 LEVELS = ((X + 1) * 8).round() / 8 - 1
 
 
+def denoiser(put):
+    return Denoiser(put(unet()), COSINE, "v", classes=3)
+
+
 def learned(put, put_data):
     """What `rehearse` leaves behind."""
-    denoiser, config = Denoiser(put(unet()), COSINE, "v", 3), TrainConfig(steps=2, batch_size=4, drop_labels=0.5)
     old, old_labels = put_data(randn(6, 1, 8, 8)), put_data(ints(0, 2, 0, 2, 0, 2))
-    loop = personalise.rehearse(denoiser, put_data(X[:2]), 1, old, old_labels, config)
+    config = TrainConfig(steps=2, batch_size=4, drop_labels=0.5)
+    loop = personalise.rehearse(denoiser(put), put_data(X[:2]), 1, old, old_labels, config)
     *_, last = loop
     return list(last.averaged.parameters())
 
@@ -77,8 +81,8 @@ def reference(put, other):
 
 
 def drawn(put, other):
-    how = {"predicts": "v", "weight": 2.0, "steps": 3, "eta": 0.5, "generator": generator()}
-    return personalise.draw(put(unet()), COSINE, put(X), other(LABELS), **how)
+    how = {"guidance_scale": 2.0, "steps": 3, "eta": 0.5, "generator": generator()}
+    return draw(denoiser(put), put(X), labels=other(LABELS), **how)
 
 
 def ledger(put, _):
@@ -151,7 +155,7 @@ CALLS = {
     "draw": drawn,
     "pile": of_pile,
     "rehearse": learned,
-    "only_row": lambda put, other: personalise.only_row(put(unet()), 1)(put(X), put(T), other(LABELS)),
+    "only_row": lambda put, other: personalise.only_row(denoiser(put), 1).network(put(X), put(T), other(LABELS)),
     "train_classifier": classified,
     "unet": lambda put, other: put(unet())(put(X), other(T), other(LABELS)),
     "as_eps": told,
@@ -237,19 +241,19 @@ def test_steps_and_labels_of_any_integer_type(dtype):
     few = made(DigitsClassifier)
     train_classifier(few, X, labels, epochs=1, batch_size=2, lr=1e-3, seed=0)
     assert_close(list(few.parameters()), classified(stay, stay))
-    one, other = (personalise.draw(unet(), COSINE, X, y, predicts="v", steps=2) for y in (labels, LABELS))
+    one, other = (draw(denoiser(stay), X, labels=y, eta=0.0, steps=2) for y in (labels, LABELS))
     assert_close(one, other)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bool])
 def test_steps_and_labels_that_are_no_integers_are_named(dtype, without_type_checks):
     wrong = ints(1, 1, 1, 1).to(dtype)
-    how = Denoiser(unet(), COSINE, "v", 3), TrainConfig(steps=1, batch_size=2)
+    config = TrainConfig(steps=1, batch_size=2)
     for name, call in {
         "t": lambda: COSINE.at(wrong, X),
-        "labels: got": lambda: personalise.draw(unet(), COSINE, X, wrong, predicts="v", steps=1),
+        "labels: got": lambda: draw(denoiser(stay), X, labels=wrong, steps=1),
         "old_labels": lambda: personalise.pile(X[:2], 1, X, wrong),
-        "old_labels: got": lambda: next(personalise.rehearse(how[0], X[:2], 1, X, wrong, how[1])),
+        "old_labels: got": lambda: next(personalise.rehearse(denoiser(stay), X[:2], 1, X, wrong, config)),
     }.items():
         with pytest.raises(ValueError, match=f"^{name}.* expected (integers|one step an example)"):
             call()

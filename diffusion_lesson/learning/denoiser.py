@@ -7,6 +7,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
+from diffusion_lesson.learning.data import integers
 from diffusion_lesson.process import samplers
 from diffusion_lesson.process.prediction import EpsModel, Predicts, as_eps, clipped, guided
 from diffusion_lesson.process.schedule import Schedule
@@ -45,6 +46,7 @@ class Denoiser:
         ε_c is told the labels, ε_u is not. Scale 1 is ε_c and 0 is ε_u, for half of what any other scale costs.
         clip: keep x̂_0 in [−1, 1], where pictures live. Without it this is the bare ε̂ that the bound is made of.
         """
+        labels = None if labels is None else integers(labels)
         self._refuse(labels, guidance_scale)
         conditional, unconditional = (
             as_eps(self.schedule, self.network, predicts=self.predicts, labels=y) for y in (labels, None)
@@ -64,7 +66,7 @@ class Denoiser:
         elif self.classes == 0:
             raise ValueError("labels: this network was trained without labels and takes none")
         elif readable(labels) and len(labels):
-            low, high = int(labels.long().min()), int(labels.long().max())  # long: some types know no least
+            low, high = int(labels.min()), int(labels.max())
             if not 0 <= low <= high <= self.classes:
                 raise ValueError(
                     f"labels: expected 0..{self.classes - 1}, or {self.classes} for none, got {low}..{high}"

@@ -116,7 +116,7 @@ def rehearse(
     if config.batch_size % 2:
         raise ValueError(f"batch_size: expected an even number, half new and half old, got {config.batch_size}")
     old_labels = _labels_of(old, old_labels)
-    _refuse(denoiser, {"label": [label], "old_labels": old_labels.tolist()})
+    _refuse(denoiser, {"label": [label], "old_labels": old_labels.cpu().tolist()})
     model, schedule, no_label = denoiser.network, denoiser.schedule, denoiser.classes
     device = next(model.parameters()).device
     before = copy.deepcopy(model).eval().requires_grad_(False)

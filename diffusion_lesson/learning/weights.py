@@ -145,9 +145,7 @@ def _refuse_another(name: str, what: str, kinds: Collection[str], other: str) ->
 def _refuse_other_words(denoiser: Denoiser, card: Card) -> None:
     """ValueError where a card says otherwise than its denoiser what is predicted, or under which schedule."""
     if card.predicts != denoiser.predicts:
-        raise ValueError(
-            f"card: expected predicts={denoiser.predicts!r}, as of the denoiser, got {card.predicts!r}"
-        )
+        raise ValueError(f"card: expected predicts={denoiser.predicts!r}, as the denoiser, got {card.predicts!r}")
     betas = card.make_schedule().betas
     if not torch.equal(betas, denoiser.schedule.betas.to(betas)):
         raise ValueError(f"card: expected the schedule of the denoiser, got another: {card.schedule}")

@@ -99,6 +99,14 @@ def test_the_batch_size_changes_nothing_where_no_noise_is_drawn(batch_size):
     assert_close(parts, draw(world(), NOISE, labels=LABELS, eta=0.0))
 
 
+def test_a_label_is_heard_and_guidance_heeds_it_more():
+    drawn = {
+        scale: draw(world(), NOISE, labels=LABELS, guidance_scale=scale, eta=0.0) for scale in (0.0, 1.0, 2.5)
+    }
+    assert (drawn[1.0] - drawn[0.0]).abs().max() > 1e-2
+    assert (drawn[2.5] - drawn[1.0]).abs().max() > 1e-2
+
+
 def test_no_noise_is_no_picture():
     assert draw(world(), NOISE[:0]).shape == (0, 2)
 

@@ -1,4 +1,4 @@
-"""A new word from a few pictures: the layout, the pile, the one free row, and drawing with guidance."""
+"""A new word from a few pictures: the layout, the pile, the rehearsal, and the one free row."""
 
 from functools import partial
 
@@ -11,8 +11,6 @@ from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.training import LOSSES, train
 from diffusion_lesson.networks.unet import UNet
-from diffusion_lesson.process import samplers
-from diffusion_lesson.process.prediction import clipped, eps_from_v
 from diffusion_lesson.process.schedule import cosine
 
 
@@ -22,6 +20,10 @@ def network(seed=0):
     for parameter in model.parameters():  # a fresh one predicts zero, whatever it is told
         torch.nn.init.normal_(parameter, std=0.2)
     return model.eval()
+
+
+def denoiser(seed=0):
+    return Denoiser(network(seed), cosine(50), "v", classes=10)
 
 
 def noise(count, size=28, seed=0):
@@ -92,49 +94,6 @@ def test_cut_sharpens() -> None:
 def test_an_empty_picture_is_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         personalise.like_mnist(torch.zeros(1, 8, 8))
-
-
-def test_draw_is_guided_clipped_ddim() -> None:
-    model, schedule, labels = network(), cosine(20), torch.tensor([3, 1, 4, 1, 5])
-    start = noise(5)
-
-    def by_hand(weight):
-        def eps_model(x, t):
-            told, untold = (eps_from_v(schedule, t, xt=x, v=model(x, t, y)) for y in (labels, None))
-            return (1 - weight) * untold + weight * told
-
-        g = torch.Generator().manual_seed(3)
-        *_, x0 = samplers.ddim(schedule, start, clipped(schedule, eps_model), steps=4, eta=0.5, generator=g)
-        return x0.clamp(-1, 1)
-
-    drawn = {}
-    for weight in (0.0, 1.0, 2.5):
-        g = torch.Generator().manual_seed(3)
-        drawn[weight] = personalise.draw(
-            model, schedule, start, labels, predicts="v", weight=weight, steps=4, eta=0.5, generator=g
-        )
-        assert_close(drawn[weight], by_hand(weight), atol=1e-4, rtol=1e-4)
-    assert (drawn[1.0] - drawn[0.0]).abs().max() > 1e-2  # the label is heard
-    assert (drawn[2.5] - drawn[1.0]).abs().max() > 1e-2
-
-
-def test_drawing_by_parts_changes_nothing() -> None:
-    model, start, labels = network(), noise(5), torch.tensor([3, 1, 4, 1, 5])
-    whole, parts = (
-        personalise.draw(model, cosine(20), start, labels, predicts="v", weight=2.0, steps=3, batch_size=size)
-        for size in (5, 2)
-    )
-    assert_close(whole, parts, atol=1e-4, rtol=1e-4)
-
-
-def test_the_plain_weights_ask_once() -> None:
-    asked = []
-    model = network()
-    model.register_forward_hook(lambda part, given, out: asked.append(len(given)))
-    for weight, calls in ((0.0, [2]), (1.0, [3]), (3.0, [2, 3])):
-        asked.clear()
-        personalise.draw(model, cosine(20), noise(1), torch.tensor([1]), predicts="v", weight=weight, steps=1)
-        assert sorted(asked) == calls
 
 
 def test_half_of_the_pile_is_new() -> None:
@@ -243,10 +202,52 @@ def test_rehearsal_heeds_its_config(how) -> None:
     assert_close(plain, other, rtol=0.5, atol=0)
 
 
+class Wrapped(torch.nn.Module):
+    """A network that takes labels and doesn't say how many."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = network()
+
+    def forward(self, x, t, labels=None):
+        return self.inside(x, t, labels)
+
+
+def test_without_a_label_is_what_the_denoiser_says_and_never_class_0() -> None:
+    # DDP, for one, hides the network's attributes. "No label" is then the denoiser's word, or there is none.
+    told, learner = [], Denoiser(Wrapped(), cosine(50), "v", classes=10)
+    learner.network.inside.register_forward_hook(lambda part, given, out: told.append(given[2]))
+    config = TrainConfig(steps=3, batch_size=4, drop_labels=1.0)
+    list(personalise.rehearse(learner, OLD[:6], 7, OLD, OLD_LABELS, config))
+    assert set(torch.cat(told).tolist()) == {10}
+    nobody_knows = Denoiser(Wrapped(), cosine(50), "v")
+    with pytest.raises(ValueError, match=r"^denoiser: expected one that takes labels, got one with classes=0"):
+        next(personalise.rehearse(nobody_knows, OLD[:6], 7, OLD, OLD_LABELS, config))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_refused_where_it_should_learn(dtype) -> None:
+    half = Denoiser(network().to(dtype), cosine(50), "v", classes=10)
+    with pytest.raises(ValueError, match=r"^denoiser: expected weights in single .* got time\.0\.weight in h"):
+        next(personalise.rehearse(half, OLD[:6], 7, OLD, OLD_LABELS, TrainConfig(steps=1)))
+
+
+@pytest.mark.parametrize(
+    ("label", "old_labels", "words"),
+    [
+        (10, OLD_LABELS, r"^label: expected 0\.\.9, got 10"),
+        (7, OLD_LABELS + 5, r"^old_labels: expected 0\.\.9, got 10"),
+    ],
+)
+def test_rehearsal_wants_labels_of_the_network(label, old_labels, words) -> None:
+    with pytest.raises(ValueError, match=words):
+        next(personalise.rehearse(denoiser(), OLD[:6], label, OLD, old_labels, TrainConfig(steps=1)))
+
+
 def test_only_the_row_is_trained() -> None:
     model, schedule = network(), cosine(50)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    free = personalise.only_row(model, 7)
+    free = personalise.only_row(Denoiser(model, schedule, "v", classes=10), 7).network
     x, t, labels = noise(4), torch.tensor([1, 20, 40, 50]), torch.tensor([7, 2, 7, 10])
     assert_close(free(x, t, labels), model(x, t, labels))
     config = TrainConfig(steps=3, batch_size=4, learning_rate=1.0)
@@ -265,12 +266,14 @@ def test_only_the_row_is_trained() -> None:
 @pytest.mark.parametrize("label", [-1, 10])
 def test_only_row_wants_a_label_of_the_table(label) -> None:
     with pytest.raises(ValueError, match=r"label: expected 0\.\.9"):
-        personalise.only_row(network(), label)
+        personalise.only_row(denoiser(), label)
 
 
 def test_only_row_wants_a_table() -> None:
     with pytest.raises(ValueError, match="classes"):
-        personalise.only_row(UNet(1, 8), 0)
+        personalise.only_row(Denoiser(UNet(1, 8), cosine(50), "v"), 0)
+    with pytest.raises(ValueError, match=r"^denoiser: expected a network with a table of labels, got a Wrapped"):
+        personalise.only_row(Denoiser(Wrapped(), cosine(50), "v", classes=10), 0)
 
 
 def test_embedded_digits_become_mnist_like() -> None:

@@ -13,12 +13,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.testing import assert_close
 
 import diffusion_lesson
 from diffusion_lesson.learning import data, personalise, weights
 from diffusion_lesson.learning.cards import Card
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.networks.classifier import DigitsClassifier
 from diffusion_lesson.networks.unet import UNet
+from diffusion_lesson.process import samplers
+from diffusion_lesson.process.prediction import as_eps
 from diffusion_lesson.process.schedule import cosine
 
 CARD = {
@@ -86,7 +90,7 @@ def test_a_card_from_before_classes_had_names_has_none(path):
 
 def test_the_recipe_on_a_card_of_version_0_1_comes_back_in_todays_words(path):
     edit(path, recipe={"steps": 3, "lr": 0.1, "precision": "single", "seed": 0})
-    assert weights.read(path)[2].recipe == {"steps": 3, "learning_rate": 0.1, "precision": "fp32", "seed": 0}
+    assert weights.load(path)[1].recipe == {"steps": 3, "learning_rate": 0.1, "precision": "fp32", "seed": 0}
 
 
 @pytest.mark.parametrize(
@@ -106,11 +110,61 @@ def test_half_precision_on_the_disk_is_single_in_memory(tmp_path):
     )
 
 
-def test_a_classifier_has_no_schedule(tmp_path):
-    card = CARD | {"schedule": None, "predicts": None}
+@pytest.fixture
+def classifier_path(tmp_path):
+    """Where a classifier has been saved."""
+    card = CARD | {"schedule": None, "predicts": None, "name": "c"}
     weights.save(tmp_path / "c", DigitsClassifier(), Card(network="DigitsClassifier", config={}, **card))
-    model, schedule, _ = weights.read(tmp_path / "c")
-    assert (type(model), schedule) == (DigitsClassifier, None)
+    return tmp_path / "c"
+
+
+def test_a_classifier_comes_back_by_its_own_loader(classifier_path):
+    classifier, card = weights.load_classifier(classifier_path)
+    assert (type(classifier), classifier.training) == (DigitsClassifier, False)
+    assert (card.schedule, card.predicts) == (None, None)
+
+
+# A denoiser
+
+
+@pytest.mark.parametrize("predicts", ["eps", "v", "x0"])
+def test_what_it_predicts_comes_back_with_the_network_and_decides_what_is_drawn(tmp_path, predicts):
+    net, card = made()
+    torch.nn.init.normal_(net.head.weight, std=0.3)
+    denoiser = Denoiser(net.eval(), cosine(20), predicts, classes=2)
+    weights.save(tmp_path / "small", denoiser, replace(card, predicts=predicts))
+    back, _ = weights.load(tmp_path / "small")
+    assert (back.predicts, back.classes) == (predicts, 2)
+    x, t, labels = torch.randn(3, 1, 8, 8), torch.tensor([2, 9, 20]), torch.tensor([0, 1, 1])
+    expected = as_eps(cosine(20), net, predicts=predicts, labels=labels)(x, t)
+    assert_close(back.eps_model(labels, clip=False)(x, t), expected)
+    if predicts != "eps":  # what a sampler would have been given, were it taken for an ε-network
+        assert (net(x, t, labels) - expected).abs().max() > 0.1
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_a_sampler_refuses_the_denoiser_itself(path):
+    # The network's own words can't reach a sampler unawares: the value is no function, its eps_model is.
+    denoiser, _ = weights.load(path)
+    with pytest.raises(TypeError, match="not callable"):
+        samplers.last(samplers.ddim(denoiser.schedule, torch.randn(1, 1, 8, 8), denoiser, steps=2))
+
+
+@pytest.mark.parametrize(
+    ("denoiser", "message"),
+    [
+        (lambda net: Denoiser(net, cosine(20), "eps", 2), "^card: expected predicts='eps', as .* got 'v'"),
+        (
+            lambda net: Denoiser(net, cosine(30), "v", 2),
+            "^card: expected the schedule of the denoiser, got",
+        ),
+    ],
+)
+def test_a_card_that_says_otherwise_than_the_denoiser_is_not_saved(tmp_path, denoiser, message):
+    net, card = made()
+    with pytest.raises(ValueError, match=message):
+        weights.save(tmp_path / "small", denoiser(net), card)
+    assert not list(tmp_path.iterdir())
 
 
 def test_saving_makes_the_folder_and_leaves_two_files(tmp_path):
@@ -224,7 +278,7 @@ UNREADABLE = {
         lambda net: with_(net, "head.bias", torch.full((1,), 1e9)).half(), "finite in head.bias",
     ),
     "another network": (lambda net: UNet(1, 8), "size mismatch|Unexpected"),
-    "one free row": (lambda net: personalise.only_row(net, 1), "label.row"),
+    "one free row": (lambda net: personalise.only_row(Denoiser(net, cosine(20), "v", 2), 1), "label.row"),
     "a weight in parts": (
         lambda net: (nn.utils.parametrizations.weight_norm(net.head), net)[1], "parametrizations",
     ),
@@ -249,6 +303,11 @@ def test_a_network_that_could_not_be_read_again_is_not_saved(path, change, reaso
         ({"size": 7}, "^model: .*size: expected a multiple of 2"),
         ({"schedule": {"kind": "square"}}, "^card: .*schedule: kind: expected one of"),
         ({"schedule": {"kind": "cosine", "T": 10**9}}, "^card: .*T: expected a number of steps from 1 to 100,000"),
+        ({"schedule": None, "predicts": None}, "^model: .*predicts: expected one of eps, v, x0 for a UNet"),
+        (
+            {"network": "DigitsClassifier", "config": {}},
+            "^model: .*predicts: expected None for a Digits",
+        ),
         ({"recipe": {"lr": torch.tensor(1.0)}}, "^card: .*not JSON serializable"),
     ],
 )
@@ -276,6 +335,8 @@ def test_a_card_comes_back_as_it_will_be_read(tmp_path):
         ({"size": "8"}, "^size: expected <class 'int'>, got '8'"),
         ({"schedule": 20}, "^schedule: expected dict"),
         ({"predicts": "noise"}, "^predicts: expected one of eps, v, x0, got 'noise'"),
+        ({"predicts": None}, "^schedule, predicts: expected both, or neither for a classifier"),
+        ({"schedule": None}, "^schedule, predicts: expected both, or neither for a classifier"),
     ],
 )
 def test_a_card_of_nonsense_is_refused(changes, message, without_type_checks):
@@ -286,14 +347,21 @@ def test_a_card_of_nonsense_is_refused(changes, message, without_type_checks):
 # What ships
 
 
-@pytest.mark.parametrize("name", weights.names())
-def test_what_ships_is_what_its_card_says(name):
-    model, _, card = weights.load(name)
-    assert (type(model).__name__, card.name) == (card.network, name)
+@pytest.mark.parametrize("name", weights.names(weights.DENOISERS))
+def test_what_draws_is_what_its_card_says(name):
+    denoiser, card = weights.load_shipped(name)
+    assert (type(denoiser.network).__name__, card.name) == (card.network, name)
+    assert (denoiser.predicts, denoiser.classes) == (card.predicts, card.config["classes"])
+
+
+@pytest.mark.parametrize("name", weights.names(weights.CLASSIFIERS))
+def test_what_classifies_is_what_its_card_says(name):
+    classifier, card = weights.load_classifier(name)
+    assert (type(classifier).__name__, card.name) == (card.network, name)
 
 
 def test_the_classifier_that_ships_is_as_accurate_as_its_card_says():
-    classifier, _, card = weights.load("classifier-digits")
+    classifier, card = weights.load_classifier("classifier-digits")
     images = data.digits("test")
     right = classifier(data.to_signed(images.images, images.levels)).argmax(1) == images.labels
     assert right.float().mean().item() == pytest.approx(card.measured["accuracy, 360 of digits('test')"], abs=3e-3)
@@ -306,16 +374,44 @@ def test_names_are_the_sorted_cards_of_the_folder_that_ships(tmp_path, monkeypat
     assert weights.names() == ["a-2", "b"]
 
 
-def test_load_reads_from_the_folder_that_ships(path, monkeypatch):
+def test_names_can_be_those_of_a_kind(path, classifier_path, monkeypatch):
     monkeypatch.setattr(weights, "SHIPPED", path.parent)
-    assert weights.load("small")[2].data == "none"
+    assert weights.names(weights.DENOISERS) == ["small"]
+    assert weights.names(weights.CLASSIFIERS) == ["c"]
+    assert weights.names() == ["c", "small"]
 
 
+def test_load_shipped_reads_from_the_folder_that_ships(path, monkeypatch):
+    monkeypatch.setattr(weights, "SHIPPED", path.parent)
+    assert weights.load_shipped("small")[1].data == "none"
+
+
+@pytest.mark.parametrize("load", [weights.load_shipped, weights.card])
 @pytest.mark.parametrize("name", ["large", "../small", ""])
-def test_a_name_that_does_not_ship_is_refused_with_those_that_do(path, monkeypatch, name):
+def test_a_name_that_does_not_ship_is_refused_with_those_that_do(path, monkeypatch, name, load):
     monkeypatch.setattr(weights, "SHIPPED", path.parent)
     with pytest.raises(ValueError, match=f"^name: expected one of small, got '{re.escape(name)}'"):
-        weights.load(name)
+        load(name)
+
+
+def test_a_classifiers_name_that_does_not_ship_is_refused_with_those_that_do(path, classifier_path, monkeypatch):
+    monkeypatch.setattr(weights, "SHIPPED", path.parent)
+    with pytest.raises(ValueError, match=r"^name: expected one of c, got 'd'"):
+        weights.load_classifier("d")
+
+
+def test_who_asks_for_what_the_file_is_not_is_told_what_it_is(path, classifier_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"^path: .* draws, \S*c is a DigitsClassifier; load_classifier reads it"):
+        weights.load(classifier_path)
+    with pytest.raises(ValueError, match=r"^name: .* classifier, \S*small is a UNet that draws; load reads it"):
+        weights.load_classifier(path)
+    monkeypatch.setattr(weights, "SHIPPED", path.parent)
+    with pytest.raises(ValueError, match=r"^name: c is a Digits.*; .* one of small \(load_classifier gives"):
+        weights.load_shipped("c")
+    with pytest.raises(ValueError, match=r"^name: small is a UNet; .* one of c \(load_shipped gives"):
+        weights.load_classifier("small")
+    with pytest.raises(ValueError, match=r"^path: there is no small\.saf.*; load_shipped\('small'\) gives"):
+        weights.load("small")
 
 
 # Refusals
