@@ -1,7 +1,6 @@
 """Who trains and draws: our recipes behind the same few names as the peers (see peers.py)."""
 
 import copy
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from diffusion_lesson.learning import recipes
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.process import samplers
-from diffusion_lesson.process.prediction import EpsModel, as_eps, clipped, guided
+from diffusion_lesson.process.prediction import EpsModel, clipped, guided
 from diffusion_lesson.process.schedule import Schedule
 
 CALLS = 20  # of the network, for each picture drawn to be compared
@@ -78,7 +77,6 @@ class Ours:
         self.labelled, self.config = labelled, config if labelled else replace(config, drop_labels=0.0)
         self.batch = self.config.batch_size
         self.denoiser = replace(chosen, network=network).build(seed)
-        self.network: nn.Module = self.denoiser.network
         self.schedule = self.denoiser.schedule
         if labelled:
             self.samplers = (*Ours.samplers, "DDIM η=0, guidance 1.5", "DDIM η=0, guidance 2")
@@ -88,37 +86,33 @@ class Ours:
         """The package's own loop."""
         config = replace(self.config, seed=seed)
         for progress in train(self.denoiser, x, config, labels=y if self.labelled else None):
-            self.network = progress.averaged
+            self.denoiser = progress.denoiser
             yield
+
+    @property
+    def network(self) -> nn.Module:
+        """What draws."""
+        return self.denoiser.network
 
     def eps_model(self, labels: Tensor) -> EpsModel:
         """ε̂ whose x̂_0 is cut off at [−1, 1]."""
-        plain = as_eps(
-            self.schedule,
-            self.network,
-            predicts=self.denoiser.predicts,
-            labels=labels if self.labelled else None,
-        )
-        return clipped(self.schedule, plain)
+        return self.denoiser.eps_model(labels if self.labelled else None)
 
     def draw(self, sampler: str, labels: Tensor, generator: torch.Generator) -> Tensor:
         """By the package's samplers. Guidance asks the network twice a step, so it takes half the steps."""
-        walk, weight, calls = SAMPLERS[sampler]
-        eps_model, steps = self.eps_model(labels), calls
-        if weight != 1:
-            predicts, told = self.denoiser.predicts, labels if self.labelled else None
-            weak = self.network
-            if not self.labelled:
-                weak = copy.deepcopy(self.network)
-                weak.load_state_dict(self.early)
-            pushed = guided(
-                as_eps(self.schedule, self.network, predicts=predicts, labels=told),
-                as_eps(self.schedule, weak, predicts=predicts),
-                weight,
-            )
-            eps_model, steps = clipped(self.schedule, pushed), calls // 2
+        walk, guidance_scale, calls = SAMPLERS[sampler]
+        if self.labelled:
+            eps_model = self.denoiser.eps_model(labels, guidance_scale=guidance_scale)
+        elif guidance_scale == 1:
+            eps_model = self.denoiser.eps_model()
+        else:
+            weak = copy.deepcopy(self.network)
+            weak.load_state_dict(self.early)
+            both = (replace(self.denoiser, network=each).eps_model(clip=False) for each in (self.network, weak))
+            eps_model = clipped(self.schedule, guided(*both, guidance_scale))
+        steps = calls if guidance_scale == 1 else calls // 2
         noise = torch.randn(len(labels), 1, 28, 28, generator=generator)
-        return deque(walk(self.schedule, noise, eps_model, steps=steps, generator=generator), maxlen=1)[0]
+        return samplers.last(walk(self.schedule, noise, eps_model, steps=steps, generator=generator))
 
     def one_loss(self, x: Tensor, y: Tensor) -> Tensor:
         """A square of the network's output costs what the loss costs, but for a few additions."""

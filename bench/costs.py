@@ -55,7 +55,9 @@ def scaling(*, quick: bool) -> dict[str, Any]:
 
     def bound(T: int) -> float:
         table, x = schedule.cosine(T), torch.zeros(4, 1, 28, 28) - 1
-        return best(lambda: ledger(table, x, Denoiser(model, table, "v").eps_model(clip=False)), bursts=min(bursts, 2))
+        return best(
+            lambda: ledger(table, x, Denoiser(model, table, "v").eps_model(clip=False)), bursts=min(bursts, 2)
+        )
 
     measures: dict[str, tuple[list[int], Callable[[int], float]]] = {
         "training step against batch": ([4, 8, 16, 32, 64, 128], lambda n: step(batch=n)),

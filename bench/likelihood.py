@@ -9,6 +9,7 @@ its weight is large, p(t) ∝ (t + 1)^−0.7, and each loss is divided by p(t): 
 import copy
 import json
 import time
+from dataclasses import replace
 from math import cos, pi
 from pathlib import Path
 
@@ -17,21 +18,19 @@ from torch import Tensor, nn
 
 from bench.scores import picked
 from diffusion_lesson.learning import data, weights
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.training import update_ema
 from diffusion_lesson.page.progress import track
-from diffusion_lesson.process.forward import q_marginal
-from diffusion_lesson.process.losses import bound_weight
-from diffusion_lesson.process.prediction import as_eps
-from diffusion_lesson.process.schedule import Schedule
+from diffusion_lesson.process.losses import bound_weight, eps_loss
 from tools.ship import BITS, bits, coded
 
 HERE = Path(__file__).parent
 STEPS, BATCH, RATE, EMA, TEST = 2000, 64, 1e-3, 0.998, BITS
 
 
-def train(model: nn.Module, schedule: Schedule, x: Tensor, labels: Tensor, predicts: str) -> nn.Module:
-    """The average of the weights after STEPS steps on the weighted bound, with β̃; the rate falls as a cosine."""
-    generator = torch.Generator().manual_seed(0)
+def train(denoiser: Denoiser, x: Tensor, labels: Tensor) -> Denoiser:
+    """Its average after STEPS steps on the weighted bound, with β̃; the rate falls as a cosine."""
+    model, schedule, generator = denoiser.network, denoiser.schedule, torch.Generator().manual_seed(0)
     every = torch.arange(1, schedule.T + 1)
     chance = (every + 1.0) ** -0.7
     chance /= chance.sum()
@@ -45,37 +44,31 @@ def train(model: nn.Module, schedule: Schedule, x: Tensor, labels: Tensor, predi
         picked = torch.randint(len(x), (BATCH,), generator=generator)
         t = torch.multinomial(chance, BATCH, replacement=True, generator=generator) + 1
         eps = torch.randn(BATCH, *x.shape[1:], generator=generator)
-        q = q_marginal(schedule, t, x[picked])
-        eps_hat = as_eps(schedule, model, predicts=predicts, labels=labels[picked])(q.mean + q.var.sqrt() * eps, t)
-        loss = (ratio[t - 1] * ((eps - eps_hat) ** 2).flatten(1).mean(1)).mean()
+        eps_model = denoiser.eps_model(labels[picked], clip=False)
+        loss = (ratio[t - 1] * eps_loss(schedule, eps_model, x[picked], t=t, eps=eps)).mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         update_ema(averaged, model, step + 1, EMA)
-    return averaged
+    return replace(denoiser, network=averaged)
 
 
 def main() -> None:
     """Bits before and after, on the same test pictures with the same noise, and their difference."""
     torch.set_num_threads(1)
-    model, schedule, card = weights.load("mnist")
+    denoiser, card = weights.load_shipped("mnist")
     train_set, test_set = data.mnist("train"), data.mnist("test")
     chosen = picked(TEST, len(test_set))
     x, labels = data.to_signed(test_set.images[chosen]), test_set.labels[chosen]
-    before = coded(model, schedule, card, x, labels)
+    before = coded(denoiser, card, x, labels)
     begun = time.process_time()
-    learned = train(
-        model.train().requires_grad_(True),
-        schedule,
-        data.to_signed(train_set.images),
-        train_set.labels,
-        card.predicts,
-    )
+    denoiser.network.train()
+    learned = train(denoiser, data.to_signed(train_set.images), train_set.labels)
     seconds = round(time.process_time() - begun)
     Path("runs").mkdir(exist_ok=True)
-    torch.save(learned.state_dict(), "runs/likelihood.pt")
-    after = coded(learned, schedule, card, x, labels)
+    torch.save(learned.network.state_dict(), "runs/likelihood.pt")
+    after = coded(learned, card, x, labels)
     fall = before["total"] - after["total"]  # picture by picture
     later, count = chosen >= len(test_set) // 2, len(test_set)
     found = {

@@ -20,21 +20,20 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench import floors
 from diffusion_lesson.learning import data, metrics, personalise, recipes, weights
+from diffusion_lesson.learning.cards import Card
 from diffusion_lesson.learning.config import TrainConfig
-from diffusion_lesson.learning.denoiser import Denoiser
+from diffusion_lesson.learning.denoiser import Denoiser, draw
 from diffusion_lesson.learning.training import train
-from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.page.progress import track
-from diffusion_lesson.process.schedule import Schedule
 
 HERE, RUNS = Path(__file__).parent, Path("runs", "make_it_yours")
 CLASSES, SEEDS = (7, 4, 2), (0, 1, 2)
 TUNED_ON = (7, 0)  # the settings below were chosen on this digit and this six; all other runs are their test
-DRAW: dict[str, Any] = {"weight": 1.0, "eta": 1.0, "steps": 10}  # no guidance: it would shrink variety
+DRAW: dict[str, Any] = {"guidance_scale": 1.0, "eta": 1.0, "steps": 10}  # no guidance: it would shrink variety
 TUNE = TrainConfig(steps=300, batch_size=16, learning_rate=1e-3, ema=0.98, drop_labels=0.1)
 WAYS = {"a": TUNE, "pile": TUNE, "b": TUNE, "c": replace(TUNE, learning_rate=0.1, drop_labels=0.0)}
 NAMES = {
@@ -52,7 +51,7 @@ class World:
 
     def __init__(self, digit: int) -> None:
         self.digit, self.others = digit, torch.tensor([k for k in range(10) if k != digit])
-        self.classifier, _, _ = weights.load("classifier-mnist")
+        self.classifier, _ = weights.load_classifier("classifier-mnist")
         train_set, test_set = data.mnist("train"), data.mnist("test")
         kept = train_set.labels != digit
         self.x, self.labels = data.to_signed(train_set.images[kept]), train_set.labels[kept]
@@ -74,18 +73,14 @@ class World:
         return self.new[torch.randperm(len(self.new), generator=torch.Generator().manual_seed(seed))[:6]]
 
 
-def held_out(world: World) -> tuple[UNet, Schedule]:
-    """A network that never saw the digit: shipped, or trained here once and kept."""
+def held_out(world: World) -> Denoiser:
+    """One that never saw the digit: shipped, or trained here once and kept."""
     name = f"mnist-without-{world.digit}"
     if name in weights.names():
-        model, schedule, _ = weights.load(name)
-    else:
-        if not (RUNS / f"{name}.json").exists():
-            _train_without(world, name)
-        model, schedule, _ = weights.read(RUNS / name)
-    assert isinstance(model, UNet)
-    assert schedule is not None
-    return model, schedule
+        return weights.load_shipped(name)[0]
+    if not (RUNS / f"{name}.json").exists():
+        _train_without(world, name)
+    return weights.load(RUNS / name)[0]
 
 
 def _train_without(world: World, name: str) -> None:
@@ -93,42 +88,43 @@ def _train_without(world: World, name: str) -> None:
     config = replace(recipe.training, optimizer="adamw")  # as the network that ships, which is compared with it
     where = RUNS / f"{name}-run"
     loop = train(recipe.build(seed=0), world.x, config, labels=world.labels, checkpoint=where)
-    last = deque(track(loop, total=config.steps, label=name), maxlen=1).pop()
-    card = weights.Card(
-        name=name, network="UNet", config=last.averaged.config, schedule=recipe.schedule, predicts="v", size=28,
-        levels=256, data=f"MNIST, to train on, without {world.digit}", recipe=asdict(config),
+    denoiser = deque(track(loop, total=config.steps, label=name), maxlen=1).pop().denoiser
+    card = Card(
+        name=name, network="UNet", config=denoiser.network.config, schedule=recipe.schedule,
+        predicts=denoiser.predicts, size=28, levels=256, data=f"MNIST, to train on, without {world.digit}",
+        recipe=asdict(config),
     )  # fmt: skip
-    weights.save(RUNS / name, last.averaged, card)
+    weights.save(RUNS / name, denoiser, card)
 
 
-def draw(model: nn.Module, schedule: Schedule, labels: Tensor, seed: int) -> Tensor:
+def drawn(denoiser: Denoiser, labels: Tensor, seed: int) -> Tensor:
     """One picture for each label, with the guidance and the steps of this bench."""
     g = torch.Generator().manual_seed(seed)
     noise = torch.randn(len(labels), 1, 28, 28, generator=g)
-    return personalise.draw(model, schedule, noise, labels, predicts="v", generator=g, **DRAW)
+    return draw(denoiser, noise, labels=labels, generator=g, **DRAW)
 
 
-def taught(way: str, world: World, model: UNet, schedule: Schedule, six: Tensor, seed: int) -> nn.Module:
-    """The network after it learned the digit from the six, one of four ways."""
-    learner, digit = copy.deepcopy(model).requires_grad_(True), world.digit
-    x, labels, config = six, torch.full((len(six),), digit), replace(WAYS[way], seed=seed)
+def taught(way: str, world: World, denoiser: Denoiser, six: Tensor, seed: int) -> Denoiser:
+    """The denoiser after it learned the digit from the six, one of four ways."""
+    learner = replace(denoiser, network=copy.deepcopy(denoiser.network).requires_grad_(True))
+    digit, config = world.digit, replace(WAYS[way], seed=seed)
+    x, labels = six, torch.full((len(six),), digit)
     if way == "c":
-        learner = personalise.only_row(model, digit)
+        learner = personalise.only_row(denoiser, digit)
     if way in ("a", "pile"):
         own_labels = world.others.repeat(OWN // 9)
-        own = draw(model, schedule, own_labels, 100 + seed)
+        own = drawn(denoiser, own_labels, 100 + seed)
         x, labels = personalise.pile(six, digit, own, own_labels)
-    denoiser = Denoiser(learner, schedule, "v", model.classes)
     if way == "a":
-        loop = personalise.rehearse(denoiser, six, digit, own, own_labels, config)
+        loop = personalise.rehearse(learner, six, digit, own, own_labels, config)
     else:
-        loop = train(denoiser, x, config, labels=labels)
-    return deque(track(loop, total=TUNE.steps, label=f"{digit} {way}"), maxlen=1).pop().averaged
+        loop = train(learner, x, config, labels=labels)
+    return deque(track(loop, total=TUNE.steps, label=f"{digit} {way}"), maxlen=1).pop().denoiser
 
 
-def score(world: World, model: nn.Module, schedule: Schedule, six: Tensor) -> dict[str, float]:
+def score(world: World, denoiser: Denoiser, six: Tensor) -> dict[str, float]:
     """Does it draw the new digit, and does it copy? Same noise each time."""
-    new = draw(model, schedule, torch.full((NEW,), world.digit), 200)
+    new = drawn(denoiser, torch.full((NEW,), world.digit), 200)
     return {
         "new": (world.read(new) == world.digit).float().mean().item(),
         "to the six": metrics.nearest_neighbours(new, six)[0].median().item(),
@@ -136,10 +132,10 @@ def score(world: World, model: nn.Module, schedule: Schedule, six: Tensor) -> di
     }
 
 
-def score_old(world: World, model: nn.Module, schedule: Schedule) -> dict[str, float]:
+def score_old(world: World, denoiser: Denoiser) -> dict[str, float]:
     """Does it still draw the others? Same noise each time."""
     labels = world.others.repeat(OLD // 9)
-    old = draw(model, schedule, labels, 300)
+    old = drawn(denoiser, labels, 300)
     return {
         "old": (world.read(old) == labels).float().mean().item(),
         "old fd": metrics.moments_distance(world.moments(old), world.real),
@@ -154,18 +150,18 @@ def run(digit: int, ways: list[str], keep: Path) -> None:
     if not missing:
         return
     world = World(digit)
-    model, schedule = held_out(world)
+    denoiser = held_out(world)
     rows = metrics.features(world.classifier, world.x)
     floor = {f"{digit} floor": floors.floor(rows, world.labels, world.real, OLD, "classes in turn")["mean"]}
     for way, seed in missing:
         six, begun = world.six(seed), time.process_time()
-        learner = model if way == "before" else taught(way, world, model, schedule, six, seed)
+        learner = denoiser if way == "before" else taught(way, world, denoiser, six, seed)
         seconds = round(time.process_time() - begun, 1)
-        found = score(world, learner, schedule, six) | {"cpu seconds": seconds}
+        found = score(world, learner, six) | {"cpu seconds": seconds}
         if way == "c":  # no other label can have changed
             found |= {name: _known(keep)[_key(digit, "before", 0)][name] for name in ("old", "old fd")}
         else:
-            found |= score_old(world, learner, schedule)
+            found |= score_old(world, learner)
         with FileLock(RUNS / "results.lock"):  # another command may be at it too
             results = _known(keep) | floor | {_key(digit, way, seed): found}
             keep.write_text(json.dumps(results, indent=1) + "\n", "utf-8")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -21,16 +22,20 @@ from safetensors.torch import save_file
 
 from bench import floors
 from bench.scores import picked
-from diffusion_lesson.__main__ import draw, write_grid
+from diffusion_lesson.__main__ import write_grid
 from diffusion_lesson.learning import data, fingerprints, metrics, recipes, weights
+from diffusion_lesson.learning.cards import Card
+from diffusion_lesson.learning.denoiser import Denoiser, draw
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.classifier import MnistClassifier, train_classifier
 from diffusion_lesson.page.progress import track
 from diffusion_lesson.process import elbo, samplers
 from diffusion_lesson.process.gaussian import discretized_log_prob
-from diffusion_lesson.process.prediction import as_eps, clipped, guided
+from diffusion_lesson.process.prediction import EpsModel
+from diffusion_lesson.process.schedule import Schedule
 
 RUNS = Path("runs", "ship")
+Walk = Callable[[Schedule, torch.Tensor, EpsModel, torch.Generator], Iterator[torch.Tensor]]
 SHORT = recipes.RECIPES["mnist-3min"]
 LONG = replace(SHORT.training, optimizer="adamw", ema=0.999)  # these were trained before the recipe took Muon
 # name: (recipe, the class left out, the weights it begins with)
@@ -53,12 +58,12 @@ def ship_classifier() -> None:
 
 def save_classifier(classifier: torch.nn.Module, recipe: dict, train_set: data.ImageSet, test_set: data.ImageSet):
     """Write the weights in half precision, and score what a reader will load."""
-    card = weights.Card(
+    card = Card(
         name="classifier-mnist", network="MnistClassifier", config={}, schedule=None, predicts=None, size=28,
         levels=256, data=f"MNIST, 60,000 to train on, {data_hash(train_set)}", recipe=recipe,
     )  # fmt: skip
     card = weights.save(weights.SHIPPED / card.name, copy.deepcopy(classifier).half(), card)
-    classifier, _, _ = weights.load(card.name)
+    classifier, _ = weights.load_classifier(card.name)
     x = data.to_signed(test_set.images)
     with torch.no_grad():
         found = torch.cat([classifier(part).argmax(1) for part in x.split(500)])
@@ -80,16 +85,16 @@ def ship_generator(name: str) -> None:
     x, labels = data.to_signed(images.images[kept], images.levels), images.labels[kept]
     denoiser = recipe.build(seed=0)
     if begins_with:
-        denoiser = replace(denoiser, network=weights.load(begins_with)[0].requires_grad_(True))
+        denoiser, _ = weights.load_shipped(begins_with)
     begun = time.process_time()
     loop = train(
         denoiser, x, recipe.training, labels=labels if recipe.conditional else None, checkpoint=RUNS / name
     )
     last = deque(track(loop, total=recipe.training.steps), maxlen=1).pop()
-    save_generator(name, last.averaged, data_hash(images), time.process_time() - begun)
+    save_generator(name, last.denoiser, data_hash(images), time.process_time() - begun)
 
 
-def save_generator(name: str, model: torch.nn.Module, hashed: str, seconds: float) -> None:
+def save_generator(name: str, denoiser: Denoiser, hashed: str, seconds: float) -> None:
     """Write the weights in half precision with their card, and a grid of samples beside them."""
     recipe, left_out, begins_with = GENERATORS[name]
     size, levels = (8, 17) if recipe.data == "digits" else (28, 256)
@@ -97,25 +102,29 @@ def save_generator(name: str, model: torch.nn.Module, hashed: str, seconds: floa
         "begins with": begins_with, "commit": commit(), "cpu_seconds": round(seconds),
         "threads": torch.get_num_threads(), "machine": f"{platform.machine()}, torch {torch.__version__}",
     }  # fmt: skip
-    card = weights.Card(
-        name=name, network="UNet", config=model.config, schedule=recipe.schedule,
+    card = Card(
+        name=name, network="UNet", config=denoiser.network.config, schedule=recipe.schedule,
         predicts=recipe.predicts, size=size, levels=levels,
         data=f"{recipe.data}, to train on" + (f", without {left_out}" if left_out else "") + f", {hashed}",
         recipe=asdict(recipe.training) | made,
     )  # fmt: skip
     path = weights.SHIPPED / name
-    weights.save(path, copy.deepcopy(model).half(), card)
-    model, schedule, card = weights.read(path)
-    pictures = draw(model, schedule, card, count=60, steps=50, seed=0)
-    write_grid(path.with_suffix(".png"), pictures, levels)
+    weights.save(path, halved(denoiser), card)
+    denoiser, _ = weights.load(path)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(60, 1, size, size, generator=generator)
+    labels = torch.arange(60) % denoiser.classes if denoiser.classes else None
+    write_grid(
+        path.with_suffix(".png"), draw(denoiser, noise, labels=labels, steps=50, generator=generator), levels
+    )
 
 
 def score(name: str) -> None:
     """Measure what ships, as a reader would load it, and write the results into its card."""
-    model, schedule, card = weights.load(name)
+    denoiser, card = weights.load_shipped(name)
     measured: dict[str, object] = {}
     kind = "digits" if name == "digits" else "mnist"
-    classifier, _, _ = weights.load(f"classifier-{kind}")
+    classifier, _ = weights.load_classifier(f"classifier-{kind}")
     test = getattr(data, kind)("test")
     classes = [k for k in range(10) if k != GENERATORS[name][1]]
     test_x, kept = data.to_signed(test.images, test.levels), torch.isin(test.labels, torch.tensor(classes))
@@ -123,49 +132,46 @@ def score(name: str) -> None:
     if kind == "digits":  # as lesson 10: all 1,797 real digits
         train_x = data.to_signed(data.digits("train").images, 17)
         real = metrics.moments(metrics.features(classifier, torch.cat([train_x, test_x])))
-    for words, count, sampler, steps, weight in SAMPLERS[kind]:
-        x = pictures(model, schedule, card, classes, count=count, sampler=sampler, steps=steps, weight=weight)
+    for words, count, walk, guidance_scale in SAMPLERS[kind]:
+        x = pictures(denoiser, card.size, classes, count=count, walk=walk, guidance_scale=guidance_scale)
         rows = metrics.features(classifier, data.to_signed(data.to_uint8(x, card.levels), card.levels))
         distance = metrics.moments_distance(real, metrics.moments(rows))
         measured[f"Fréchet distance, n = {count}, {words}"] = round(distance, 2)
         print(name, words, round(distance, 2), flush=True)
     chosen = picked(BITS, int(kept.sum()))
-    each = coded(model, schedule, card, test_x[kept][chosen], test.labels[kept][chosen])
+    each = coded(denoiser, card, test_x[kept][chosen], test.labels[kept][chosen])
     measured |= bits(card, each, out_of=int(kept.sum()))
-    tensors = copy.deepcopy(model).half()
-    weights.save(weights.SHIPPED / name, tensors, replace(card, measured=measured))
+    weights.save(weights.SHIPPED / name, halved(denoiser), replace(card, measured=measured))
     floors.tell(name)
 
 
-def pictures(model, schedule, card, classes, *, count, sampler, steps, weight) -> torch.Tensor:
+def halved(denoiser: Denoiser) -> Denoiser:
+    """With its weights in half precision, as they ship."""
+    return replace(denoiser, network=copy.deepcopy(denoiser.network).half())
+
+
+def pictures(
+    denoiser: Denoiser, size: int, classes: list[int], *, count: int, walk: Walk, guidance_scale: float
+) -> torch.Tensor:
     """`count` pictures, the classes in turn, 250 at a time; x̂_0 kept in [−1, 1]."""
     generator, out = torch.Generator().manual_seed(1), []
     in_turn = torch.tensor(classes)[torch.arange(count) % len(classes)]
     for labels in in_turn.split(250):
-        xT = torch.randn(len(labels), 1, card.size, card.size, generator=generator)
-        plain = as_eps(schedule, model, predicts=card.predicts)
-        eps_model = plain
-        if card.config["classes"]:
-            eps_model = as_eps(schedule, model, predicts=card.predicts, labels=labels)
-            if weight != 1:
-                eps_model = guided(eps_model, plain, weight)
-        walk = sampler(schedule, xT, clipped(schedule, eps_model), steps=steps, generator=generator)
-        out.append(deque(walk, maxlen=1).pop())
+        xT = torch.randn(len(labels), 1, size, size, generator=generator)
+        eps_model = denoiser.eps_model(labels if denoiser.classes else None, guidance_scale=guidance_scale)
+        out.append(samplers.last(walk(denoiser.schedule, xT, eps_model, generator)))
     return torch.cat(out)
 
 
-def coded(model, schedule, card, x, labels) -> dict[str, torch.Tensor]:
+def coded(denoiser: Denoiser, card: Card, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
     """Bits per dimension of each x, whole and in parts: the ledger over all t with β̃, x̂_0 kept in [−1, 1]."""
     decoder = partial(discretized_log_prob, levels=card.levels)
     generator, found = torch.Generator().manual_seed(0), []
     for part, told in zip(x.split(100), labels.split(100), strict=True):
-        eps_model = as_eps(
-            schedule, model, predicts=card.predicts, labels=told if card.config["classes"] else None
-        )
         book = elbo.ledger(
-            schedule,
+            denoiser.schedule,
             part,
-            clipped(schedule, eps_model),
+            denoiser.eps_model(told if denoiser.classes else None),
             variance="beta_tilde",
             decoder=decoder,
             generator=generator,
@@ -175,7 +181,7 @@ def coded(model, schedule, card, x, labels) -> dict[str, torch.Tensor]:
     return dict(zip(("total", "L_T", "sum of L_{t-1}", "L_0"), torch.cat(found, 1), strict=True))
 
 
-def bits(card: weights.Card, each: dict[str, torch.Tensor], *, out_of: int) -> dict[str, object]:
+def bits(card: Card, each: dict[str, torch.Tensor], *, out_of: int) -> dict[str, object]:
     """An entry of a card: the means of what `coded` found, and how far the total varies between pictures."""
     total, told = each["total"], ", given the label" if card.config["classes"] else ""
     which = (
@@ -190,23 +196,28 @@ def bits(card: weights.Card, each: dict[str, torch.Tensor], *, out_of: int) -> d
     }
 
 
-def _ddpm(schedule, xT, eps_model, *, steps, generator):
+BITS = 1000  # test pictures for the ledger, at most: each costs T calls
+
+
+def _ddpm(schedule: Schedule, xT: torch.Tensor, eps_model: EpsModel, generator: torch.Generator):
     return samplers.ddpm(schedule, xT, eps_model, variance="beta_tilde", generator=generator)
 
 
-def _dpm(schedule, xT, eps_model, *, steps, generator):
+def _ddim(schedule: Schedule, xT: torch.Tensor, eps_model: EpsModel, generator: torch.Generator):
+    return samplers.ddim(schedule, xT, eps_model, steps=25, eta=1.0, generator=generator)
+
+
+def _dpm(schedule: Schedule, xT: torch.Tensor, eps_model: EpsModel, generator: torch.Generator, *, steps: int):
     return samplers.dpm_solver(schedule, xT, eps_model, steps=steps)
 
 
-BITS = 1000  # test pictures for the ledger, at most: each costs T calls
-_ddim = partial(samplers.ddim, eta=1.0)
-# (words, pictures, sampler, steps, guidance weight)
-SAMPLERS = {
-    "digits": [("DDPM, 200 calls", 1797, _ddpm, 200, 1.0)],
+# (words, pictures, walk, guidance scale)
+SAMPLERS: dict[str, list[tuple[str, int, Walk, float]]] = {
+    "digits": [("DDPM, 200 calls", 1797, _ddpm, 1.0)],
     "mnist": [
-        ("DDIM eta = 1 in 25 steps (25 calls)", 5000, _ddim, 25, 1.0),
-        ("DPM-Solver++ in 10 steps (10 calls)", 5000, _dpm, 10, 1.0),
-        ("DPM-Solver++ in 5 steps, guidance 1.5 (10 calls)", 5000, _dpm, 5, 1.5),
+        ("DDIM eta = 1 in 25 steps (25 calls)", 5000, _ddim, 1.0),
+        ("DPM-Solver++ in 10 steps (10 calls)", 5000, partial(_dpm, steps=10), 1.0),
+        ("DPM-Solver++ in 5 steps, guidance 1.5 (10 calls)", 5000, partial(_dpm, steps=5), 1.5),
     ],
 }
 
