@@ -113,11 +113,11 @@ def taught(way: str, world: World, model: UNet, schedule: Schedule, six: Tensor,
     learner, digit = copy.deepcopy(model).requires_grad_(True), world.digit
     x, labels, config = six, torch.full((len(six),), digit), replace(WAYS[way], seed=seed)
     if way == "c":
-        learner = personalise.only_row(model, digit)
+        learner = personalise.freeze_all_but_label(model, digit)
     if way in ("a", "pile"):
         own_labels = world.others.repeat(OWN // 9)
         own = draw(model, schedule, own_labels, 100 + seed)
-        x, labels = personalise.pile(six, digit, own, own_labels)
+        x, labels = personalise.prior_preservation_set(six, digit, own, own_labels)
     denoiser = Denoiser(learner, schedule, "v", model.classes)
     if way == "a":
         loop = personalise.rehearse(denoiser, six, digit, own, own_labels, config)

@@ -123,8 +123,17 @@ def score(name: str) -> None:
     if kind == "digits":  # as lesson 10: all 1,797 real digits
         train_x = data.to_signed(data.digits("train").images, 17)
         real = metrics.moments(metrics.features(classifier, torch.cat([train_x, test_x])))
-    for words, count, sampler, steps, weight in SAMPLERS[kind]:
-        x = pictures(model, schedule, card, classes, count=count, sampler=sampler, steps=steps, weight=weight)
+    for words, count, sampler, steps, guidance_scale in SAMPLERS[kind]:
+        x = pictures(
+            model,
+            schedule,
+            card,
+            classes,
+            count=count,
+            sampler=sampler,
+            steps=steps,
+            guidance_scale=guidance_scale,
+        )
         rows = metrics.features(classifier, data.to_signed(data.to_uint8(x, card.levels), card.levels))
         distance = metrics.moments_distance(real, metrics.moments(rows))
         measured[f"Fréchet distance, n = {count}, {words}"] = round(distance, 2)
@@ -137,7 +146,7 @@ def score(name: str) -> None:
     floors.tell(name)
 
 
-def pictures(model, schedule, card, classes, *, count, sampler, steps, weight) -> torch.Tensor:
+def pictures(model, schedule, card, classes, *, count, sampler, steps, guidance_scale) -> torch.Tensor:
     """`count` pictures, the classes in turn, 250 at a time; x̂_0 kept in [−1, 1]."""
     generator, out = torch.Generator().manual_seed(1), []
     in_turn = torch.tensor(classes)[torch.arange(count) % len(classes)]
@@ -147,8 +156,8 @@ def pictures(model, schedule, card, classes, *, count, sampler, steps, weight) -
         eps_model = plain
         if card.config["classes"]:
             eps_model = as_eps(schedule, model, predicts=card.predicts, labels=labels)
-            if weight != 1:
-                eps_model = guided(eps_model, plain, weight)
+            if guidance_scale != 1:
+                eps_model = guided(eps_model, plain, guidance_scale)
         walk = sampler(schedule, xT, clipped(schedule, eps_model), steps=steps, generator=generator)
         out.append(deque(walk, maxlen=1).pop())
     return torch.cat(out)
@@ -158,11 +167,11 @@ def coded(model, schedule, card, x, labels) -> dict[str, torch.Tensor]:
     """Bits per dimension of each x, whole and in parts: the ledger over all t with β̃, x̂_0 kept in [−1, 1]."""
     decoder = partial(discretized_log_prob, levels=card.levels)
     generator, found = torch.Generator().manual_seed(0), []
-    for part, told in zip(x.split(100), labels.split(100), strict=True):
+    for part, given in zip(x.split(100), labels.split(100), strict=True):
         eps_model = as_eps(
-            schedule, model, predicts=card.predicts, labels=told if card.config["classes"] else None
+            schedule, model, predicts=card.predicts, labels=given if card.config["classes"] else None
         )
-        book = elbo.ledger(
+        ledger = elbo.ledger(
             schedule,
             part,
             clipped(schedule, eps_model),
@@ -170,21 +179,21 @@ def coded(model, schedule, card, x, labels) -> dict[str, torch.Tensor]:
             decoder=decoder,
             generator=generator,
         )
-        parts = torch.stack([book.total(), book.prior, book.denoising_sum(), book.reconstruction])
+        parts = torch.stack([ledger.total(), ledger.prior, ledger.denoising_sum(), ledger.reconstruction])
         found.append(torch.stack([elbo.bits_per_dim(nats, part) for nats in parts]))
     return dict(zip(("total", "L_T", "sum of L_{t-1}", "L_0"), torch.cat(found, 1), strict=True))
 
 
 def bits(card: weights.Card, each: dict[str, torch.Tensor], *, out_of: int) -> dict[str, object]:
     """An entry of a card: the means of what `coded` found, and how far the total varies between pictures."""
-    total, told = each["total"], ", given the label" if card.config["classes"] else ""
+    total, given = each["total"], ", given the label" if card.config["classes"] else ""
     which = (
         f"all {out_of} test pictures" if len(total) == out_of else f"{len(total)} test pictures drawn at random"
     )
     spread = {"standard error": total.std() / len(total) ** 0.5, "from picture to picture": total.std()}
     entry = {name: values.mean() for name, values in each.items()} | spread
     return {
-        f"bits per dimension, σ² = β̃{told}, all t, {which}": {
+        f"bits per dimension, σ² = β̃{given}, all t, {which}": {
             name: round(v.item(), 4) for name, v in entry.items()
         }
     }
@@ -200,7 +209,7 @@ def _dpm(schedule, xT, eps_model, *, steps, generator):
 
 BITS = 1000  # test pictures for the ledger, at most: each costs T calls
 _ddim = partial(samplers.ddim, eta=1.0)
-# (words, pictures, sampler, steps, guidance weight)
+# (words, pictures, sampler, steps, guidance scale)
 SAMPLERS = {
     "digits": [("DDPM, 200 calls", 1797, _ddpm, 200, 1.0)],
     "mnist": [
