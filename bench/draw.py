@@ -50,13 +50,13 @@ def curves(results: dict[str, Any], folder: Path) -> None:
     axes.minorticks_off()
     axes.set_ylabel("FD to MNIST's test set, n = 200")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    told = "; ".join(f"{NAMES[name].replace('`', '')} {end:.0f}" for name, end in last.items())
+    ends = "; ".join(f"{NAMES[name].replace('`', '')} {end:.0f}" for name, end in last.items())
     save(
         figure,
         "quality.py",
         folder,
         title="Quality for the same computing time",
-        alt=f"Fréchet distance against CPU-seconds, both on logarithmic axes. At the end: {told}",
+        alt=f"Fréchet distance against CPU-seconds, both on logarithmic axes. At the end: {ends}",
     )
 
 
@@ -71,13 +71,13 @@ def growth(results: dict[str, Any], folder: Path) -> None:
         axis.set_xticks(entry["sizes"], [str(n) for n in entry["sizes"]], fontsize=8)
         axis.minorticks_off()
     axes[0].set_ylabel("CPU-milliseconds")
-    told = "; ".join(f"{name}: {entry['slope']:.2f}" for name, entry in entries.items())
+    slopes = "; ".join(f"{name}: {entry['slope']:.2f}" for name, entry in entries.items())
     save(
         figure,
         "growth.py",
         folder,
         title="How cost grows",
-        alt=f"Five lines on logarithmic axes, cost against one size each. Their slopes: {told}",
+        alt=f"Five lines on logarithmic axes, cost against one size each. Their slopes: {slopes}",
     )
 
 

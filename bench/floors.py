@@ -25,7 +25,7 @@ MOST = 100  # disjoint draws for one number, where the pictures allow so many
 def draws(labels: Tensor, n: int, kind: str, *, most: int = MOST) -> list[Tensor]:
     """Disjoint sets of n indices into `labels`, with seed 0: as many as there are, at most `most`.
 
-    ValueError where there are fewer than two: then no spread can be told.
+    ValueError where there are fewer than two: then there is no spread.
     """
     generator = torch.Generator().manual_seed(0)
     if kind == "at random":
@@ -33,9 +33,9 @@ def draws(labels: Tensor, n: int, kind: str, *, most: int = MOST) -> list[Tensor
     else:
         classes = labels.unique()
         wanted = [len(part) for part in torch.arange(n).tensor_split(len(classes))]
-        piles = [(labels == k).nonzero().flatten() for k in classes]
-        piles = [pile[torch.randperm(len(pile), generator=generator)] for pile in piles]
-        split = [pile.split(count) for pile, count in zip(piles, wanted, strict=True)]
+        by_class = [(labels == k).nonzero().flatten() for k in classes]
+        by_class = [indices[torch.randperm(len(indices), generator=generator)] for indices in by_class]
+        split = [indices.split(count) for indices, count in zip(by_class, wanted, strict=True)]
         found = [torch.cat(parts) for parts in zip(*split, strict=False)]
     found = [part for part in found if len(part) == n][:most]
     if len(found) < 2:
@@ -77,25 +77,25 @@ def tell(name: str) -> None:
     kind = name.removeprefix("classifier-").partition("-")[0]
     (left_out,) = re.findall(r"without (\d)", card.data) or ["-1"]
     rows, labels, real = _features(kind, int(left_out))
-    told: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     if kind == "digits":
         count = len(rows) + len(real)
-        told[f"floor, {count:,} real against {count:,} others"] = against_itself(torch.cat([rows, real]))
+        measured[f"floor, {count:,} real against {count:,} others"] = against_itself(torch.cat([rows, real]))
     elif card.predicts:
         for n in sorted({int(n) for words in card.measured for n in re.findall(r"distance, n = (\d+)", words)}):
-            told[f"floor, n = {n}, classes in turn"] = floor(
+            measured[f"floor, n = {n}, classes in turn"] = floor(
                 rows, labels, metrics.moments(real), n, "classes in turn"
             )["mean"]
     else:
         both = floors(rows, labels, metrics.moments(real), (500, 1000, 2000, 5000))
         for n in both[KINDS[0]]:
-            told[f"floor, n = {n}"] = {way: round(both[way][n]["mean"], 2) for way in KINDS}
+            measured[f"floor, n = {n}"] = {way: round(both[way][n]["mean"], 2) for way in KINDS}
     rest = {words: value for words, value in card.measured.items() if not words.startswith("floor")}
-    told = {words: round(value, 2) if isinstance(value, float) else value for words, value in told.items()}
+    measured = {words: round(value, 2) if isinstance(value, float) else value for words, value in measured.items()}
     note = weights.SHIPPED / f"{name}.json"
-    fields = json.loads(note.read_text("utf-8")) | {"measured": rest | told}
+    fields = json.loads(note.read_text("utf-8")) | {"measured": rest | measured}
     note.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    print(name, told, flush=True)
+    print(name, measured, flush=True)
 
 
 def _features(kind: str, left_out: int) -> tuple[Tensor, Tensor, Tensor]:

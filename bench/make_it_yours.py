@@ -110,11 +110,11 @@ def taught(way: str, world: World, denoiser: Denoiser, six: Tensor, seed: int) -
     digit, config = world.digit, replace(WAYS[way], seed=seed)
     x, labels = six, torch.full((len(six),), digit)
     if way == "c":
-        learner = personalise.only_row(denoiser, digit)
+        learner = personalise.freeze_all_but_label(denoiser, digit)
     if way in ("a", "pile"):
         own_labels = world.others.repeat(OWN // 9)
         own = drawn(denoiser, own_labels, 100 + seed)
-        x, labels = personalise.pile(six, digit, own, own_labels)
+        x, labels = personalise.prior_preservation_set(six, digit, own, own_labels)
     if way == "a":
         loop = personalise.rehearse(learner, six, digit, own, own_labels, config)
     else:

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.contenders import SAMPLERS, Contender
 from diffusion_lesson.learning import data, metrics, weights
-from diffusion_lesson.process.elbo import ledger
+from diffusion_lesson.process import elbo
 
 
 def distances(x: Tensor, counts: tuple[int, ...]) -> dict[str, float]:
@@ -26,7 +26,7 @@ def distances(x: Tensor, counts: tuple[int, ...]) -> dict[str, float]:
 
 
 def picked(count: int, total: int) -> Tensor:
-    """Which of `total` test pictures the bound is told on: `count` of them, drawn at random with seed 0.
+    """Which of `total` test pictures the bound is taken on: `count` of them, drawn at random with seed 0.
 
     Not the first ones: a data set's file may have an order. MNIST's first 5,000 test pictures are the easier half.
     """
@@ -43,7 +43,7 @@ def bits(contender: Contender, x: Tensor, labels: Tensor, *, steps: int | None) 
     border = (contender.size - x.shape[-1]) // 2
     padded = F.pad(x, (border,) * 4, value=-1.0)
     contender.network.eval()
-    book = ledger(
+    ledger = elbo.ledger(
         contender.schedule,
         padded,
         contender.eps_model(labels),
@@ -51,12 +51,12 @@ def bits(contender: Contender, x: Tensor, labels: Tensor, *, steps: int | None) 
         generator=torch.Generator().manual_seed(0),
     )
     unit = x[0].numel() * log(2)
-    parts = {"prior": book.prior, "denoising": book.denoising_sum(), "reconstruction": book.reconstruction}
-    total = book.total() / unit
-    skipped = 0.0 if steps is None else (book.standard_error() / unit).mean().item()
+    parts = {"prior": ledger.prior, "denoising": ledger.denoising_sum(), "reconstruction": ledger.reconstruction}
+    total = ledger.total() / unit
+    skipped = 0.0 if steps is None else (ledger.standard_error() / unit).mean().item()
     error = (total.var().item() / len(x) + skipped**2) ** 0.5
     means = {name: part.mean().item() / unit for name, part in parts.items()}
-    return means | {"total": total.mean().item(), "error": error, "n": len(x), "steps": len(book.steps) + 1}
+    return means | {"total": total.mean().item(), "error": error, "n": len(x), "steps": len(ledger.steps) + 1}
 
 
 @contextmanager

@@ -74,18 +74,18 @@ def quality(results: Results) -> list[str]:
             f"{number(found[n]['mean'])} ± {number(found[n]['deviation'])}" for n in ("200", "500") if n in found
         ]
         out.append(f"| {words} | {labels} | | | | {' | '.join(at)} | |")
-    for name, told in NAMES.items():
+    for name, title in NAMES.items():
         found = rows(results, name)
         if not found:
             continue
         each = [
             spread(values) if values else "–" for n in ("200", "500") for values in [distances(results, name, n)]
         ]
-        book = results.get(f"bits/{name}/0")
-        coded = f"{book['total']:.2f} ± {book['error']:.2f}" if book else "–"
+        bits = results.get(f"bits/{name}/0")
+        coded = f"{bits['total']:.2f} ± {bits['error']:.2f}" if bits else "–"
         seconds, steps = mean(row["seconds"] for row in found), mean(row["steps"] for row in found)
         yes = "yes" if found[0]["labelled"] else "no"
-        cells = [told, yes, str(len(found)), f"{seconds:.0f}", f"{steps:,.0f}", *each, coded]
+        cells = [title, yes, str(len(found)), f"{seconds:.0f}", f"{steps:,.0f}", *each, coded]
         out.append(f"| {' | '.join(cells)} |")
     return out
 
@@ -96,11 +96,11 @@ def best(results: Results) -> list[str]:
     for _, words, found in floors(results):
         if "5000" in found:
             out.append(f"| {words} | | | {number(found['5000']['mean'])} ± {number(found['5000']['deviation'])} |")
-    for name, told in NAMES.items():
+    for name, title in NAMES.items():
         found = many(results, name)
         if found:
             values = [next(reversed(entry["distance"].values())) for entry in found]
-            out.append(f"| {told} | {found[0]['sampler']} | {len(found)} | {spread(values)} |")
+            out.append(f"| {title} | {found[0]['sampler']} | {len(found)} | {spread(values)} |")
     return out
 
 
@@ -126,7 +126,7 @@ def costs(results: Results) -> list[str]:
         "| share of peak | time outside the network |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, told in NAMES.items():
+    for name, title in NAMES.items():
         found = rows(results, name)
         if not found or name == "ours-labels-60s":
             continue
@@ -134,7 +134,7 @@ def costs(results: Results) -> list[str]:
         draws = max(1 / row["draw_best"] for row in found)
         one = found[0]
         cells = [
-            told, f"{one['parameters'] / 1e6:.2f} M", f"{one['mflop_call']:,.0f}", number(trains),
+            title, f"{one['parameters'] / 1e6:.2f} M", f"{one['mflop_call']:,.0f}", number(trains),
             f"{trains * one['mflop_step'] / 1e3 / max(peaks):.0%}", number(draws),
             f"{draws * 20 * one['mflop_call'] / 1e3 / max(peaks):.0%}",
             f"{min(row['outside'] for row in found):.1%}",
@@ -173,14 +173,14 @@ def bound(results: Results) -> list[str]:
         "| bits/dim | L_T | Σ L_(t−1) | L_0 | total | test pictures | steps visited |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, told in NAMES.items():
-        book = results.get(f"bits/{name}/0")
-        if book:
-            parts = [f"{book[key]:.4f}" for key in ("prior", "denoising", "reconstruction")]
-            total = f"{book['total']:.3f} ± {book['error']:.3f}"
-            chosen = book.get("pictures", "first")  # older entries took them in the file's order
-            shown = f"{book['n']} {chosen}" if chosen == "at random" else f"the {chosen} {book['n']}"
-            out.append(f"| {told} | {' | '.join(parts)} | {total} | {shown} | {book['steps']} of 1000 |")
+    for name, title in NAMES.items():
+        bits = results.get(f"bits/{name}/0")
+        if bits:
+            parts = [f"{bits[key]:.4f}" for key in ("prior", "denoising", "reconstruction")]
+            total = f"{bits['total']:.3f} ± {bits['error']:.3f}"
+            chosen = bits.get("pictures", "first")  # older entries took them in the file's order
+            shown = f"{bits['n']} {chosen}" if chosen == "at random" else f"the {chosen} {bits['n']}"
+            out.append(f"| {title} | {' | '.join(parts)} | {total} | {shown} | {bits['steps']} of 1000 |")
     return out
 
 
@@ -193,7 +193,7 @@ PLOTS = {
 
 def plots(folder: Path) -> list[str]:
     """The plots that are there."""
-    return [f"![{told}]({name})" for name, told in PLOTS.items() if (folder / name).exists()]
+    return [f"![{title}]({name})" for name, title in PLOTS.items() if (folder / name).exists()]
 
 
 def write(results: Results, file: Path, jobs: list[str]) -> None:

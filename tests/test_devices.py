@@ -104,7 +104,7 @@ def walks(put, _):
     ]
 
 
-def told(put, other):
+def clipped_answer(put, other):
     eps_model = prediction.as_eps(COSINE, put(unet()), predicts="v", labels=other(LABELS))
     return prediction.clipped(COSINE, eps_model)(put(X), put(T))
 
@@ -139,8 +139,12 @@ def schedules(put, _):
     return [[each.betas for each in made], COSINE.draw_t(9, generator())]
 
 
-def of_pile(put, other):
-    return personalise.pile(put(X), 1, other(randn(6, 1, 8, 8)), other(ints(0, 2, 0, 2, 0, 2)))
+def of_one_free_label(put, other):
+    return personalise.freeze_all_but_label(denoiser(put), 1).network(put(X), put(T), other(LABELS))
+
+
+def of_prior_preservation(put, other):
+    return personalise.prior_preservation_set(put(X), 1, other(randn(6, 1, 8, 8)), other(ints(0, 2, 0, 2, 0, 2)))
 
 
 # Each takes two functions that put things somewhere: networks and their x, and what may be elsewhere.
@@ -153,12 +157,12 @@ CALLS = {
     "ink": lambda put, _: personalise.ink(put((X > 0.9).to(torch.uint8) * 200)),
     "like_mnist": lambda put, _: personalise.like_mnist(put((X[:, 0] > 0.9).float())),
     "draw": drawn,
-    "pile": of_pile,
+    "prior_preservation_set": of_prior_preservation,
     "rehearse": learned,
-    "only_row": lambda put, other: personalise.only_row(denoiser(put), 1).network(put(X), put(T), other(LABELS)),
+    "freeze_all_but_label": of_one_free_label,
     "train_classifier": classified,
     "unet": lambda put, other: put(unet())(put(X), other(T), other(LABELS)),
-    "as_eps": told,
+    "as_eps": clipped_answer,
     "schedules": schedules,
     "steps": of_steps,
     "Gaussian": of_gaussians,
@@ -236,8 +240,8 @@ def test_steps_and_labels_of_any_integer_type(dtype):
     steps, labels = T.to(dtype), LABELS.to(dtype)
     assert_close(vars(COSINE.at(steps, X)), vars(COSINE.at(T, X)))
     assert_close(unet()(X, T, labels), unet()(X, T, LABELS))
-    _, piled = personalise.pile(X[:2], 1, X, labels)
-    assert (piled.dtype, piled.tolist()) == (torch.int64, [1] * 4 + LABELS.tolist())
+    _, labels_of_all = personalise.prior_preservation_set(X[:2], 1, X, labels)
+    assert (labels_of_all.dtype, labels_of_all.tolist()) == (torch.int64, [1] * 4 + LABELS.tolist())
     few = made(DigitsClassifier)
     train_classifier(few, X, labels, epochs=1, batch_size=2, lr=1e-3, seed=0)
     assert_close(list(few.parameters()), classified(stay, stay))
@@ -252,7 +256,7 @@ def test_steps_and_labels_that_are_no_integers_are_named(dtype, without_type_che
     for name, call in {
         "t": lambda: COSINE.at(wrong, X),
         "labels: got": lambda: draw(denoiser(stay), X, labels=wrong, steps=1),
-        "old_labels": lambda: personalise.pile(X[:2], 1, X, wrong),
+        "old_labels": lambda: personalise.prior_preservation_set(X[:2], 1, X, wrong),
         "old_labels: got": lambda: next(personalise.rehearse(denoiser(stay), X[:2], 1, X, wrong, config)),
     }.items():
         with pytest.raises(ValueError, match=f"^{name}.* expected (integers|one step an example)"):
@@ -267,4 +271,4 @@ def test_steps_and_labels_that_are_no_integers_are_named(dtype, without_type_che
 
 def test_labels_for_fewer_than_the_old_are_named(without_type_checks):
     with pytest.raises(ValueError, match=r"^old_labels: expected one for each of 4, got \(3,\)"):
-        personalise.pile(X[:2], 1, X, LABELS[:3])
+        personalise.prior_preservation_set(X[:2], 1, X, LABELS[:3])

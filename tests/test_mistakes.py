@@ -76,7 +76,7 @@ def lesson(tmp_path: Path) -> Path:
 ROOT = Path(__file__).parents[1]
 
 
-def told(lesson: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def run(lesson: Path, *more: str) -> subprocess.CompletedProcess[str]:
     # In a process of its own, since the shape checks of the tests wrap the functions that are to be broken.
     command = [sys.executable, "-m", "tools.break_equations", *more, str(lesson)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -84,7 +84,7 @@ def told(lesson: Path, *more: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it forks")
 def test_a_check_that_cannot_fail_is_found_and_the_others_are_not(lesson: Path) -> None:
-    done = told(lesson, "--most", "30")
+    done = run(lesson, "--most", "30")
     assert done.returncode == 1, done.stderr
     lines = {line.split("(")[1].split(")")[0]: line for line in done.stdout.splitlines() if "(1." in line}
     assert [tag for tag, line in lines.items() if "STAYS GREEN" in line] == ["1.2"]
@@ -98,5 +98,5 @@ def test_a_check_that_cannot_fail_is_found_and_the_others_are_not(lesson: Path) 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it forks")
 def test_one_tag_can_be_asked_for(lesson: Path) -> None:
-    done = told(lesson, "--tag", "1.1", "--quiet")
+    done = run(lesson, "--tag", "1.1", "--quiet")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)

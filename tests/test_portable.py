@@ -97,5 +97,5 @@ def test_the_groups_are_all_lanes(monkeypatch, capsys):
     )
     for groups in (["processors", "versions", "oldest"], []):
         assert portable.main(groups) == 0
-        told = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-        assert told == [*LANES, "0"]
+        printed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+        assert printed == [*LANES, "0"]

@@ -66,13 +66,13 @@ def test_the_scores_of_weights_that_ship_are_those_of_their_cards(name: str) -> 
 @pytest.mark.parametrize("name", [name for name, recipe in recipes.RECIPES.items() if recipe.measured])
 def test_the_scores_of_recipes_are_those_that_they_hold(name: str) -> None:
     for distances in recipes.RECIPES[name].measured.values():
-        told = [float(number) for number in re.findall(r"\d+\.\d+", _row(name))]
-        assert all(any(abs(number - distance) < 0.0501 for number in told) for distance in distances)
+        printed = [float(number) for number in re.findall(r"\d+\.\d+", _row(name))]
+        assert all(any(abs(number - distance) < 0.0501 for number in printed) for distance in distances)
 
 
 def test_what_training_for_the_bits_takes_off_them_is_what_was_measured() -> None:
     likelihood = json.loads((ROOT / "bench" / "likelihood.json").read_text("utf-8"))
     ((before,), (after,)) = (likelihood[when].values() for when in ("before", "after"))
     minutes = likelihood["training"]["cpu_seconds"] / 60
-    told = f"{minutes:.0f} CPU-minutes more on the bound itself take off {before['total'] - after['total']:.2f}"
-    assert told in _row("mnist")
+    printed = f"{minutes:.0f} CPU-minutes more on the bound itself take off {before['total'] - after['total']:.2f}"
+    assert printed in _row("mnist")

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 KEPT = ROOT / ".venv-lanes"
 COLAB = ROOT / "tools" / "colab.txt"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-TOLD = ("torch", "numpy", "matplotlib", "pillow", "scikit-learn", "ipywidgets", "pytest")
+LISTED = ("torch", "numpy", "matplotlib", "pillow", "scikit-learn", "ipywidgets", "pytest")
 
 # Among packages that are not pinned, a word about the future is counted and not a failure: to hear it is what
 # these environments are for. Every other warning stays an error. Another matplotlib writes other bytes.
@@ -87,10 +87,10 @@ def interpreter(version: str) -> str | None:
     for python in filter(None, [*found, f"/usr/bin/python{version}"]):
         command = [python, "-c", "import sys, venv; print('%d.%d' % sys.version_info[:2])"]
         try:  # pyenv puts a python3.12 on PATH that may run none
-            told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+            said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         except OSError:
             continue
-        if told.strip() == version:
+        if said.strip() == version:
             return python
     return None
 
@@ -145,7 +145,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> str:
 def inside(environment: Environment) -> str:
     """The Python and the main packages of an environment, in words."""
     program = "import sys; from importlib.metadata import version as v; "
-    program += f"print('Python', sys.version.split()[0] + ',', ', '.join(n + ' ' + v(n) for n in {TOLD}))"
+    program += f"print('Python', sys.version.split()[0] + ',', ', '.join(n + ' ' + v(n) for n in {LISTED}))"
     done = subprocess.run([environment.python, "-c", program], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 

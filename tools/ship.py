@@ -167,30 +167,30 @@ def coded(denoiser: Denoiser, card: Card, x: torch.Tensor, labels: torch.Tensor)
     """Bits per dimension of each x, whole and in parts: the ledger over all t with β̃, x̂_0 kept in [−1, 1]."""
     decoder = partial(discretized_log_prob, levels=card.levels)
     generator, found = torch.Generator().manual_seed(0), []
-    for part, told in zip(x.split(100), labels.split(100), strict=True):
-        book = elbo.ledger(
+    for part, given in zip(x.split(100), labels.split(100), strict=True):
+        ledger = elbo.ledger(
             denoiser.schedule,
             part,
-            denoiser.eps_model(told if denoiser.classes else None),
+            denoiser.eps_model(given if denoiser.classes else None),
             variance="beta_tilde",
             decoder=decoder,
             generator=generator,
         )
-        parts = torch.stack([book.total(), book.prior, book.denoising_sum(), book.reconstruction])
+        parts = torch.stack([ledger.total(), ledger.prior, ledger.denoising_sum(), ledger.reconstruction])
         found.append(torch.stack([elbo.bits_per_dim(nats, part) for nats in parts]))
     return dict(zip(("total", "L_T", "sum of L_{t-1}", "L_0"), torch.cat(found, 1), strict=True))
 
 
 def bits(card: Card, each: dict[str, torch.Tensor], *, out_of: int) -> dict[str, object]:
     """An entry of a card: the means of what `coded` found, and how far the total varies between pictures."""
-    total, told = each["total"], ", given the label" if card.config["classes"] else ""
+    total, given = each["total"], ", given the label" if card.config["classes"] else ""
     which = (
         f"all {out_of} test pictures" if len(total) == out_of else f"{len(total)} test pictures drawn at random"
     )
     spread = {"standard error": total.std() / len(total) ** 0.5, "from picture to picture": total.std()}
     entry = {name: values.mean() for name, values in each.items()} | spread
     return {
-        f"bits per dimension, σ² = β̃{told}, all t, {which}": {
+        f"bits per dimension, σ² = β̃{given}, all t, {which}": {
             name: round(v.item(), 4) for name, v in entry.items()
         }
     }

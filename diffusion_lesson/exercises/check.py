@@ -68,7 +68,7 @@ def _wrong_kind(exercise: Exercise, answer: Any) -> str:
 
 def _verdict(exercise: Exercise, answer: Any) -> str:
     """What is to be said of an answer that is a function if one is asked, in whichever way it understands."""
-    told: str | None = None
+    verdict: str | None = None
     raised: list[tuple[Exception, tuple[Any, ...]]] = []
     asked = [Spoken(answer, way) for way in exercise.ways] if exercise.asks else [answer]
     for again, one in enumerate(asked):
@@ -77,17 +77,17 @@ def _verdict(exercise: Exercise, answer: Any) -> str:
             with redirect_stdout(StringIO()) if again else nullcontext():
                 seen = exercise.look(one)
         except Misfit as misfit:
-            told = told or f"Not yet: {misfit}"
+            verdict = verdict or f"Not yet: {misfit}"
         except Exception as error:
             # The answer is the reader's own function: what it raises is a finding, not a failure of ours.
             raised.append((error, one.asked if isinstance(one, Spoken) else ()))
             if not isinstance(error, OF_DIALECT):
-                told = told or f"Not yet: {what_was_raised(answer, exercise.arguments, raised)}"
+                verdict = verdict or f"Not yet: {what_was_raised(answer, exercise.arguments, raised)}"
         else:
             if exercise.right(seen):
                 return f"Right. {exercise.praise}"
-            told = told or _mistake(exercise, seen)
-    return told or f"Not yet: {what_was_raised(answer, exercise.arguments, raised)}"
+            verdict = verdict or _mistake(exercise, seen)
+    return verdict or f"Not yet: {what_was_raised(answer, exercise.arguments, raised)}"
 
 
 def _mistake(exercise: Exercise, seen: Any) -> str:

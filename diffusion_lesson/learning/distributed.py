@@ -48,10 +48,10 @@ def distributed(device: str | torch.device) -> Distributed:
     # Autocast is training's own, so what `accelerate config` says of mixed precision is not taken.
     accelerator = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no")
     found = accelerator.process_index, accelerator.num_processes
-    told = int(os.environ.get("RANK", "0")), int(os.environ["WORLD_SIZE"])
-    if told != found:
+    given = int(os.environ.get("RANK", "0")), int(os.environ["WORLD_SIZE"])
+    if given != found:
         raise ValueError(
-            f"WORLD_SIZE: the environment speaks of process {told[0]} of {told[1]}, but this is {found[0]} of "
+            f"WORLD_SIZE: the environment speaks of process {given[0]} of {given[1]}, but this is {found[0]} of "
             f"{found[1]}; start all with `accelerate launch`, or unset RANK and WORLD_SIZE to train alone"
         )
     return Distributed(

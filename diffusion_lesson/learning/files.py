@@ -113,16 +113,16 @@ def _acquire(lock: FileLock, folder: Path) -> None:
     except Timeout:
         who = ""
         with suppress(OSError, ValueError, KeyError, TypeError):
-            told = json.loads(note.read_text("utf-8"))
-            who = f" (number {told['pid']} on {told['host']}, since {told['since']})"
+            owner = json.loads(note.read_text("utf-8"))
+            who = f" (number {owner['pid']} on {owner['host']}, since {owner['since']})"
         raise ValueError(
             f"checkpoint: {folder} is in use by another process{who}; wait for its end, or choose another folder"
         ) from None
     except NotImplementedError:  # a file system without locks: go on as if alone
         return
-    told = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
     with suppress(OSError):
-        note.write_text(json.dumps(told), "utf-8")
+        note.write_text(json.dumps(owner), "utf-8")
 
 
 def _tidy(folder: Path) -> None:

@@ -78,7 +78,7 @@ def _placed(picture: Tensor, low: float, high: float) -> Tensor:
     return out
 
 
-def pile(
+def prior_preservation_set(
     new: Float[Tensor, " K *dims"], label: int, old: Float[Tensor, " M *dims"], old_labels: Integer[Tensor, " M"]
 ) -> tuple[Float[Tensor, " N *dims"], Int64[Tensor, " N"]]:
     """(pictures, labels) of which half are the new ones, over and over, and half the old: prior preservation.
@@ -110,8 +110,9 @@ def rehearse(
 
     Half of each batch are new pictures, learned as `train` learns. The other half are old ones with noise; there
     the network's own answer from before is what it shall say (arXiv:1606.09282, 1705.08690). Where nothing has
-    changed that half has gradient 0; drawn noise, which `pile` makes it guess, would push it about. `config` means
-    what it means to `train`, and the batch size must be even. The network itself learns; the average is a copy.
+    changed that half has gradient 0; drawn noise, which `prior_preservation_set` makes it guess, would push it
+    about. `config` means what it means to `train`, and the batch size must be even. The network itself learns; the
+    average is a copy.
     """
     if config.batch_size % 2:
         raise ValueError(f"batch_size: expected an even number, half new and half old, got {config.batch_size}")
@@ -131,8 +132,8 @@ def rehearse(
         i, j = (torch.randint(len(x), (half,), generator=g, device="cpu") for x in (new, old))
         dropped = torch.rand(2, half, generator=g, device="cpu") < config.drop_labels
         y_old = old_labels[j.to(old_labels.device)].cpu()
-        told = torch.stack([torch.full_like(j, label), y_old]).where(~dropped, no_label)
-        y_new, y_old = told.to(device)
+        y = torch.stack([torch.full_like(j, label), y_old]).where(~dropped, no_label)
+        y_new, y_old = y.to(device)
         x_new, x_old = (x[k.to(x.device)].to(device) for x, k in ((new, i), (old, j)))
         if config.mirror:
             x_new, x_old = mirrored(x_new, g), mirrored(x_old, g)
@@ -165,7 +166,7 @@ class _OneRow(nn.Embedding):
         return torch.where((labels == self.own)[:, None], self.row, super().forward(labels))
 
 
-def only_row(denoiser: Denoiser, label: int) -> Denoiser:
+def freeze_all_but_label(denoiser: Denoiser, label: int) -> Denoiser:
     """A copy in which nothing can be trained but what the network is told for `label` (arXiv:2208.01618)."""
     _refuse(denoiser, {"label": [label]})
     table = getattr(denoiser.network, "label", None)

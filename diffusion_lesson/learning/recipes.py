@@ -52,8 +52,8 @@ _SHORT = TrainConfig(
 )  # fmt: skip
 
 
-def _guided(weight: float, *distances: float) -> dict[str, Any]:
-    return {f"Fréchet distance, n = 5000, DDIM eta = 1, guidance {weight:g}, 40 calls": list(distances)}
+def _guided(guidance_scale: float, *distances: float) -> dict[str, Any]:
+    return {f"Fréchet distance, n = 5000, DDIM eta = 1, guidance {guidance_scale:g}, 40 calls": list(distances)}
 
 
 RECIPES: dict[str, Recipe] = {

@@ -79,8 +79,8 @@ def train_classifier(
     for _ in range(epochs):
         order = torch.randperm(len(x), generator=generator, device="cpu")
         for batch in order[: len(x) // batch_size * batch_size].split(batch_size):
-            told = labels[batch.to(labels.device)].to(device).long()
-            loss = F.cross_entropy(classifier(x[batch.to(x.device)].to(device)), told)
+            y = labels[batch.to(labels.device)].to(device).long()
+            loss = F.cross_entropy(classifier(x[batch.to(x.device)].to(device)), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -13,7 +13,7 @@ from diffusion_lesson.process.gaussian import Gaussian, discretized_log_prob, kl
 from diffusion_lesson.process.prediction import EpsModel
 from diffusion_lesson.process.reverse import Variance, p_prior, p_step
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Nats
+from diffusion_lesson.shapes import Batch, Nats, PerExample
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def ledger(
     )
 
 
-def bits_per_dim(nats: Nats, x0: Batch) -> Nats:
+def bits_per_dim(nats: Nats, x0: Batch) -> PerExample:
     """nats / (D ln 2): bits per dimension, (B,), D the number of values in one picture of x0."""
     return nats / (x0[0].numel() * log(2))
 

@@ -92,15 +92,15 @@ def as_eps(
     return eps_model
 
 
-def guided(conditional: EpsModel, unconditional: EpsModel, weight: float) -> EpsModel:
-    """ε̂ = ε_u + weight (ε_c − ε_u): classifier-free guidance. Weight 0 is unconditional, 1 conditional.
+def guided(conditional: EpsModel, unconditional: EpsModel, guidance_scale: float) -> EpsModel:
+    """ε̂ = ε_u + guidance_scale (ε_c − ε_u): classifier-free guidance. Scale 0 is unconditional, 1 conditional.
 
-    arXiv:2207.12598 writes weight = 1 + w.
+    arXiv:2207.12598 writes guidance_scale = 1 + w.
     """
 
     def eps_model(xt: Tensor, t: Tensor) -> Tensor:
         eps_u = unconditional(xt, t)
-        return eps_u + weight * (conditional(xt, t) - eps_u)
+        return eps_u + guidance_scale * (conditional(xt, t) - eps_u)
 
     return eps_model
 

@@ -69,8 +69,8 @@ def test_scale_0_and_1_ask_once_and_any_other_twice(scale, asked):
     denoiser = world()
     eps_hat = denoiser.eps_model(LABELS, guidance_scale=scale, clip=False)(NOISE, torch.full((64,), 9))
     assert {int(label) for labels in denoiser.network.asked for label in labels} == asked
-    told, untold = (prediction.as_eps(S, World("v"), predicts="v", labels=y) for y in (LABELS, None))
-    expected = prediction.guided(told, untold, scale)(NOISE, torch.full((64,), 9))
+    conditional, unconditional = (prediction.as_eps(S, World("v"), predicts="v", labels=y) for y in (LABELS, None))
+    expected = prediction.guided(conditional, unconditional, scale)(NOISE, torch.full((64,), 9))
     assert_close(eps_hat, expected)
 
 

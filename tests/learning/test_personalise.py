@@ -1,4 +1,4 @@
-"""A new word from a few pictures: the layout, the pile, the rehearsal, and the one free row."""
+"""A new word from a few pictures: the layout, what is rehearsed, the rehearsal, and the one free row."""
 
 from functools import partial
 
@@ -99,7 +99,7 @@ def test_an_empty_picture_is_refused() -> None:
 def test_half_of_the_pile_is_new() -> None:
     new, old = noise(6, 4), noise(40, 4, seed=1)
     old_labels = torch.arange(40) % 9
-    pictures, labels = personalise.pile(new, 9, old, old_labels)
+    pictures, labels = personalise.prior_preservation_set(new, 9, old, old_labels)
     is_new = (pictures[:, None] == new).flatten(2).all(2)
     assert_close(is_new.any(1).float().mean().item(), 0.5)
     assert is_new.sum(0).tolist() == [7, 7, 7, 7, 6, 6]  # each of the six as often as the others
@@ -108,9 +108,9 @@ def test_half_of_the_pile_is_new() -> None:
     assert torch.equal(labels[~is_new.any(1)], old_labels)
 
 
-def test_a_pile_needs_more_old_than_new() -> None:
+def test_a_prior_preservation_set_needs_more_old_than_new() -> None:
     with pytest.raises(ValueError, match="1 to 5"):
-        personalise.pile(noise(6, 4), 9, noise(5, 4), torch.zeros(5, dtype=torch.long))
+        personalise.prior_preservation_set(noise(6, 4), 9, noise(5, 4), torch.zeros(5, dtype=torch.long))
 
 
 OLD, OLD_LABELS = noise(40, 8, seed=1).clamp(-1, 1), torch.arange(40) % 7
@@ -247,7 +247,7 @@ def test_rehearsal_wants_labels_of_the_network(label, old_labels, words) -> None
 def test_only_the_row_is_trained() -> None:
     model, schedule = network(), cosine(50)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    free = personalise.only_row(Denoiser(model, schedule, "v", classes=10), 7).network
+    free = personalise.freeze_all_but_label(Denoiser(model, schedule, "v", classes=10), 7).network
     x, t, labels = noise(4), torch.tensor([1, 20, 40, 50]), torch.tensor([7, 2, 7, 10])
     assert_close(free(x, t, labels), model(x, t, labels))
     config = TrainConfig(steps=3, batch_size=4, learning_rate=1.0)
@@ -264,16 +264,16 @@ def test_only_the_row_is_trained() -> None:
 
 
 @pytest.mark.parametrize("label", [-1, 10])
-def test_only_row_wants_a_label_of_the_table(label) -> None:
+def test_freezing_all_but_a_label_wants_a_label_of_the_table(label) -> None:
     with pytest.raises(ValueError, match=r"label: expected 0\.\.9"):
-        personalise.only_row(denoiser(), label)
+        personalise.freeze_all_but_label(denoiser(), label)
 
 
-def test_only_row_wants_a_table() -> None:
+def test_freezing_all_but_a_label_wants_a_table() -> None:
     with pytest.raises(ValueError, match="classes"):
-        personalise.only_row(Denoiser(UNet(1, 8), cosine(50), "v"), 0)
+        personalise.freeze_all_but_label(Denoiser(UNet(1, 8), cosine(50), "v"), 0)
     with pytest.raises(ValueError, match=r"^denoiser: expected a network with a table of labels, got a Wrapped"):
-        personalise.only_row(Denoiser(Wrapped(), cosine(50), "v", classes=10), 0)
+        personalise.freeze_all_but_label(Denoiser(Wrapped(), cosine(50), "v", classes=10), 0)
 
 
 def test_embedded_digits_become_mnist_like() -> None:

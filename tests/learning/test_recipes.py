@@ -50,7 +50,7 @@ def test_two_steps_of_a_recipe_run():
 
 
 def test_the_recipe_of_the_pictures_that_ship_differs_from_the_other_in_nothing_else():
-    small, all_ = recipes.ALL["mnist-small-60s"], recipes.ALL["mnist-60s"]
+    small, all_ = recipes.RECIPES["mnist-small-60s"], recipes.RECIPES["mnist-60s"]
     assert replace(small, data=all_.data, measured=all_.measured) == all_
 
 

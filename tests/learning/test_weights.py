@@ -278,7 +278,9 @@ UNREADABLE = {
         lambda net: with_(net, "head.bias", torch.full((1,), 1e9)).half(), "finite in head.bias",
     ),
     "another network": (lambda net: UNet(1, 8), "size mismatch|Unexpected"),
-    "one free row": (lambda net: personalise.only_row(Denoiser(net, cosine(20), "v", 2), 1), "label.row"),
+    "one free row": (
+        lambda net: personalise.freeze_all_but_label(Denoiser(net, cosine(20), "v", 2), 1), "label.row",
+    ),
     "a weight in parts": (
         lambda net: (nn.utils.parametrizations.weight_norm(net.head), net)[1], "parametrizations",
     ),

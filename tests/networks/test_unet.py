@@ -162,7 +162,7 @@ def test_a_new_block_adds_a_constant_to_its_input():
     assert_close(added, added[:1, :, :1, :1].expand_as(added), rtol=0, atol=1e-6)
 
 
-def told(scale, shift):
+def scaled_and_shifted(scale, shift):
     """A block told this scale and shift whatever the embedding; an input of wide values, and another."""
     block = perturbed(Block(8, 16, 4))
     torch.nn.init.zeros_(block.scale_shift.weight)
@@ -171,7 +171,7 @@ def told(scale, shift):
 
 
 def test_a_block_normalises_convolves_and_adds_the_short_cut():
-    block, x, e = told(0.0, 0.0)
+    block, x, e = scaled_and_shifted(0.0, 0.0)
     h = F.group_norm(x, 8, block.norm1.weight, block.norm1.bias)
     h = F.conv2d(F.silu(h), block.conv1.weight, block.conv1.bias, padding=1)
     h = F.group_norm(h, 8, block.norm2.weight, block.norm2.bias)
@@ -180,7 +180,7 @@ def test_a_block_normalises_convolves_and_adds_the_short_cut():
 
 
 def test_a_scale_of_minus_one_erases_the_features_and_leaves_the_shift():
-    block, x, e = told(-1.0, 0.7)
+    block, x, e = scaled_and_shifted(-1.0, 0.7)
     left = F.conv2d(F.silu(torch.full((2, 16, 4, 4), 0.7)), block.conv2.weight, block.conv2.bias, padding=1)
     assert_close(block(x, e), block.shortcut(x) + left)
 

@@ -72,8 +72,8 @@ def test_a_loss_and_its_gradient_read_nothing(loss):
 @pytest.mark.parametrize("walk", ["ddpm", "ddim", "ddim, eta = 1", "dpm_solver"])
 def test_a_sampler_reads_nothing_guided_and_clipped(walk, predicts):
     net, noise, labels = network(), torch.randn(3, 1, 8, 8), torch.tensor([0, 1, 2])
-    told, untold = (as_eps(S, net, predicts=predicts, labels=y) for y in (labels, None))
-    model = clipped(S, guided(told, untold, 2.0))
+    conditional, unconditional = (as_eps(S, net, predicts=predicts, labels=y) for y in (labels, None))
+    model = clipped(S, guided(conditional, unconditional, 2.0))
     make = {
         "ddpm": lambda: samplers.ddpm(S, noise, model, variance="beta_tilde"),
         "ddim": lambda: samplers.ddim(S, noise, model, steps=5),

@@ -87,9 +87,9 @@ class TestAsEps:
 
 
 class TestGuided:
-    @pytest.mark.parametrize(("weight", "expected"), [(0.0, 2.0), (1.0, 5.0), (3.0, 11.0)])
-    def test_weight_0_is_unconditional_1_conditional_and_more_is_beyond(self, weight, expected):
-        model = guided(lambda xt, t: xt + 5, lambda xt, t: xt + 2, weight)
+    @pytest.mark.parametrize(("guidance_scale", "expected"), [(0.0, 2.0), (1.0, 5.0), (3.0, 11.0)])
+    def test_weight_0_is_unconditional_1_conditional_and_more_is_beyond(self, guidance_scale, expected):
+        model = guided(lambda xt, t: xt + 5, lambda xt, t: xt + 2, guidance_scale)
         assert model(torch.zeros(1), torch.ones(1)).item() == expected
 
 

@@ -116,17 +116,17 @@ def _kinship(noise: Tensor) -> float:
 def _walk(sampler: Sampler) -> _Walk:
     xs: list[Tensor] = []
     ts: list[int] = []
-    told: list[Tensor] = []
+    answers: list[Tensor] = []
 
     def model(x: Tensor, t: Any) -> Tensor:
         eps, steps = _WORLD(x, t), numbers(t)
         xs.append(numbers(x).clone())
         ts.append(int(steps.min()) if steps.min() == steps.max() else -1)
-        told.append(numbers(eps))
+        answers.append(numbers(eps))
         return eps
 
     x0 = _end(sampler, _CHAINS, model, seed=1)
-    return _Walk(xs, ts, told, x0, torch.equal(*(_end(sampler, 9, _WORLD, seed) for seed in (1, 2))))
+    return _Walk(xs, ts, answers, x0, torch.equal(*(_end(sampler, 9, _WORLD, seed) for seed in (1, 2))))
 
 
 def _end(sampler: Sampler, chains: int, model: EpsModel, seed: int) -> Tensor:
