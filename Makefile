@@ -1,6 +1,7 @@
 # make lab     opens the course in JupyterLab          make test       everything CI checks
 # make quick   lint and unit tests, for the edit loop  make portable   plays other processors and versions
 # make notebooks  re-runs and normalises the lessons   make figures    redraws the figures
+# make page    builds the course as a site, in _site/
 # make mistakes  breaks every checked equation on purpose; an hour
 # make bench   trains ours and others' networks side by side; hours   make clean  forgets the environment
 #
@@ -33,7 +34,7 @@ export HOME := $(CURDIR)/.venv/home
 $(shell mkdir -p .venv/home 2>&1)
 endif
 
-.PHONY: lab test quick lint unit strict mistakes portable browser timing notebooks figures bench clean
+.PHONY: lab test quick lint unit strict mistakes portable browser timing notebooks page figures bench clean
 
 lab: .venv/lab
 	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_FLAGS) notebooks/00_start_here.ipynb
@@ -45,7 +46,7 @@ quick: .venv/dev lint
 
 lint: .venv/dev
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check diffusion_lesson tests bench tools
+	$(BIN)/ruff format --check diffusion_lesson tests bench tools website
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -71,6 +72,9 @@ timing: .venv/dev
 notebooks: .venv/dev
 	QUIET=1 $(BIN)/python -m tools.notebook_tool notebooks/*.ipynb
 
+page: .venv/page
+	$(BIN)/python -m website.build
+
 figures: .venv/dev
 	for name in $(filter-out style,$(basename $(notdir $(wildcard figures/*.py)))); do $(BIN)/python -m figures.$$name || exit 1; done
 
@@ -88,11 +92,11 @@ On Linux PyPI's PyTorch adds its CUDA libraries, 3 GB more; README says how to d
 endef
 export SIZES
 
-.venv/lab .venv/dev: .venv/bin/pip pyproject.toml constraints.txt
+.venv/lab .venv/page .venv/dev: .venv/bin/pip pyproject.toml constraints.txt
 	@test -e .venv/lab || echo "$$SIZES"
 	$(if $(TORCH_INDEX),$(BIN)/pip install --index-url $(TORCH_INDEX) -c constraints.txt torch)
-	$(BIN)/pip install -c constraints.txt -e '.[$(@F)]'
+	$(BIN)/pip install -c constraints.txt -e '.[lab,$(@F)]'
 	@touch .venv/lab $@
 
 clean:
-	rm -rf .venv .venv-classic .venv-lanes
+	rm -rf .venv .venv-classic .venv-lanes .website

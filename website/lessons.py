@@ -1,0 +1,69 @@
+"""A lesson as a page of the site: the executed notebook, with what only Jupyter needs taken out or folded."""
+
+import re
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from tools.furniture import NAVIGATION, checked, is_set_up
+
+_CODE, _ALL = "hide-input", "hide-cell"  # MyST-NB's tags
+_ARXIV = re.compile(r"(?<![\w/\[])arXiv:(\d{4}\.\d{4,5})")
+
+
+def linked(text: str) -> str:
+    """Markdown in which every arXiv number is a link."""
+    return _ARXIV.sub(r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
+
+
+def _folded(cell: NotebookNode, what: str, words: str) -> None:
+    cell.metadata["tags"] = [*cell.metadata.get("tags", []), what]
+    cell.metadata["mystnb"] = {"code_prompt_show": words, "code_prompt_hide": words}
+
+
+def page(notebook: NotebookNode) -> NotebookNode:
+    """The notebook as MyST-NB shall see it: no set-up of the course, no way to Colab, arXiv numbers as links.
+
+    A cell whose code is hidden in Jupyter is folded, and its line says which equations it checks.
+    """
+    cells = []
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if is_set_up(cell) or NAVIGATION in tags:
+            continue
+        if cell.cell_type == "markdown":
+            cell.source = linked(re.sub(r"\[Open in Colab\]\([^)]*\)\n+", "", cell.source))
+        elif "solution" in tags:
+            _folded(cell, _ALL, "A solution")
+        elif cell.metadata.get("jupyter", {}).get("source_hidden"):
+            numbers = ", ".join(f"({n})" for n in checked(cell))
+            _folded(cell, _CODE, f"{numbers} checked: the code" if numbers else "Imports")
+        cells.append(cell)
+    notebook.cells = cells
+    return notebook
+
+
+def title(notebook: NotebookNode) -> str:
+    """The heading of its first cell, such as "03 · The forward process"."""
+    first: str = notebook.cells[0].source.split("\n")[0]
+    return first.removeprefix("# ")
+
+
+def read(folder: Path) -> dict[str, NotebookNode]:
+    """The lessons of a folder by their names without the ending, in order."""
+    return {path.stem: nbformat.read(path, as_version=4) for path in sorted(folder.glob("[0-9]*.ipynb"))}
+
+
+def tags(notebook: NotebookNode) -> list[str]:
+    """The numbers of its displayed equations, in order."""
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    return re.findall(r"\\tag\{([\d.]+)\}", text)
+
+
+def section(text: str, heading: str) -> str:
+    """The part of a Markdown text below a heading of level two. ValueError where there is none."""
+    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"heading: expected one of {re.findall('^## (.+)', text, re.MULTILINE)}, got {heading!r}")
+    return found[1].strip()
