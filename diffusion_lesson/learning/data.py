@@ -56,6 +56,10 @@ class ImageSet:
         """N."""
         return len(self.images)
 
+    def __getitem__(self, chosen: slice | Tensor) -> "ImageSet":
+        """The set of the chosen pictures, by a slice, by indices, or by a mask: `images[:500]`."""
+        return ImageSet(self.images[chosen], self.labels[chosen], self.names, self.levels)
+
     def __repr__(self) -> str:
         """One line for a notebook, not all the pixels."""
         count, *shape = self.images.shape

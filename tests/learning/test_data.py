@@ -96,6 +96,17 @@ def test_labels_of_any_integer_type_become_int64(dtype):
     assert (labels.dtype, labels.tolist()) == (torch.int64, [1, 0])
 
 
+def test_some_of_an_image_set_are_an_image_set():
+    whole = image_set()
+    for chosen in (slice(1, None), torch.tensor([1]), whole.labels == 0):
+        some = whole[chosen]
+        assert torch.equal(some.images, whole.images[1:])
+        assert some.labels.tolist() == [0]
+        assert (some.names, some.levels) == (whole.names, whole.levels)
+    with pytest.raises(ValueError, match=r"^images: got uint8 \(0, 1, 3, 4\); expected"):
+        whole[5:]
+
+
 # Scaling
 
 
