@@ -139,7 +139,7 @@ def rehearse(
     ask = partial(on_own_rows, rows=slice(None), dtype=PRECISIONS[config.precision])
     settings = asdict(config) | {
         "predicts": denoiser.predicts, "label": label, "network": fingerprints.of_network(model),
-        "before": fingerprints.digest(*before.state_dict().values()), "images": fingerprints.of_images(new, None),
+        "before": fingerprints.of_bits(*before.state_dict().values()), "images": fingerprints.of_images(new, None),
         "old": fingerprints.of_images(old, old_labels), "betas": fingerprints.of_betas(schedule.betas),
     }  # fmt: skip
     state = checkpoints.State(model, averaged, optimizers, g)

@@ -1,6 +1,7 @@
 """A word for one thing in a few photographs: views of each, and a row of the table to begin with."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -30,10 +31,9 @@ def views(whole: Float[Tensor, "N C H H"], larger: Float[Tensor, "N C W W"]) -> 
 
 
 def new_word(denoiser: Denoiser, like: int) -> Denoiser:
-    """A copy that takes one label more, `denoiser.classes`; told that one, it draws at first what it draws of `like`.
+    """A copy that takes one label more, `denoiser.classes`, which means at first what `like` means.
 
-    All it is told else means what it meant. ValueError where `like` is no label of it, or where its network is no
-    U-Net.
+    All other labels mean what they meant. ValueError where it has no label `like`, or where its network is no U-Net.
     """
     network = denoiser.network
     if not isinstance(network, UNet):
@@ -43,6 +43,7 @@ def new_word(denoiser: Denoiser, like: int) -> Denoiser:
     state, classes = network.state_dict(), denoiser.classes
     rows = [*range(classes), like, classes]  # the last row stands for no label
     state["label.weight"] = state["label.weight"][rows]
-    wider = UNet(**network.config | {"classes": classes + 1}).to(state["label.weight"].device)
+    config: dict[str, Any] = network.config | {"classes": classes + 1}
+    wider = UNet(**config).to(state["label.weight"].device)
     wider.load_state_dict(state)
     return replace(denoiser, network=wider.train(network.training), classes=classes + 1)
