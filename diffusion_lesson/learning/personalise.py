@@ -3,18 +3,22 @@
 import copy
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int64, Integer, UInt8
 from torch import Tensor, nn
 
+from diffusion_lesson.learning import checkpoints, fingerprints
 from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.data import integers
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import on_own_rows
+from diffusion_lesson.learning.files import one_run
 from diffusion_lesson.learning.training import (
     LOSSES,
     OPTIMIZERS,
@@ -105,6 +109,9 @@ def rehearse(
     old: Float[Tensor, " M *dims"],
     old_labels: Integer[Tensor, " M"],
     config: TrainConfig,
+    *,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 50,
 ) -> Iterator[Progress]:
     """Teach a denoiser new pictures while it goes on answering as before about old ones; a Progress each step.
 
@@ -113,9 +120,14 @@ def rehearse(
     changed that half has gradient 0; drawn noise, which `prior_preservation_set` makes it guess, would push it
     about. `config` means what it means to `train`, and the batch size must be even. The network itself learns; the
     average is a copy.
+
+    checkpoint: a folder, with the promises of `train`'s. It goes on from there if it is given the denoiser from
+    before, not the one that was learning; ValueError if not, and where other pictures or another config are.
     """
     if config.batch_size % 2:
         raise ValueError(f"batch_size: expected an even number, half new and half old, got {config.batch_size}")
+    if checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every: expected 1 or more, got {checkpoint_every}")
     old_labels = _labels_of(old, old_labels)
     _refuse(denoiser, {"label": [label], "old_labels": old_labels.cpu().tolist()})
     model, schedule, no_label = denoiser.network, denoiser.schedule, denoiser.classes
@@ -124,33 +136,59 @@ def rehearse(
     averaged = copy.deepcopy(before)
     optimizers = OPTIMIZERS[config.optimizer](model.train(), config.learning_rate)
     # Random numbers are the CPU's, so that they are the same on every device.
-    g, half, begun = torch.Generator("cpu").manual_seed(config.seed), config.batch_size // 2, time.perf_counter()
+    g, half, steps = torch.Generator("cpu").manual_seed(config.seed), config.batch_size // 2, config.steps
     ask = partial(on_own_rows, rows=slice(None), dtype=PRECISIONS[config.precision])
-    for step in range(1, config.steps + 1):
-        for group in [group for each in optimizers for group in each.param_groups]:
-            group["lr"] = learning_rate(step, config.steps, config.learning_rate)
-        i, j = (torch.randint(len(x), (half,), generator=g, device="cpu") for x in (new, old))
-        dropped = torch.rand(2, half, generator=g, device="cpu") < config.drop_labels
-        y_old = old_labels[j.to(old_labels.device)].cpu()
-        y = torch.stack([torch.full_like(j, label), y_old]).where(~dropped, no_label)
-        y_new, y_old = y.to(device)
-        x_new, x_old = (x[k.to(x.device)].to(device) for x, k in ((new, i), (old, j)))
-        if config.mirror:
-            x_new, x_old = mirrored(x_new, g), mirrored(x_old, g)
-        learned = LOSSES[denoiser.predicts](schedule, ask(model, y_new), x_new, g).mean()
-        t = schedule.draw_t(half, g).to(device)
-        xt = q_marginal(schedule, t, x_old).sample(g)
-        kept = (ask(model, y_old)(xt, t) - ask(before, y_old)(xt, t)).square().mean()
-        loss = (learned + kept) / 2
-        model.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        stop_unless_finite(loss.item(), norm.item(), step, config.learning_rate)
-        for each in optimizers:
-            each.step()
-        update_ema(averaged, model, step, config.ema)
-        speed = step * config.batch_size / (time.perf_counter() - begun)
-        yield Progress(step, loss.item(), speed, replace(denoiser, network=averaged))
+    settings = asdict(config) | {
+        "predicts": denoiser.predicts, "label": label, "network": fingerprints.of_network(model),
+        "before": fingerprints.of_bits(*before.state_dict().values()), "images": fingerprints.of_images(new, None),
+        "old": fingerprints.of_images(old, old_labels), "betas": fingerprints.of_betas(schedule.betas),
+    }  # fmt: skip
+    state = checkpoints.State(model, averaged, optimizers, g)
+    folder = Path(checkpoint) if checkpoint is not None else None
+    with one_run(folder) if folder is not None else nullcontext():
+        first, start, loss_now = 0, 0, float("nan")
+        if folder is not None:
+            first, start, loss_now = checkpoints.resume(folder, state, settings)
+        begun, saved, step = time.perf_counter(), first, first
+
+        def save() -> None:
+            nonlocal saved
+            if folder is not None and saved < step:
+                note = {"step": step, "loss": loss_now, "start": start, "settings": settings}
+                checkpoints.save(folder, state, note)
+            saved = step
+
+        learned_by = replace(denoiser, network=averaged)
+        if first == steps:
+            yield Progress(steps, loss_now, 0.0, learned_by)
+        for step in range(first + 1, steps + 1):
+            for group in [group for each in optimizers for group in each.param_groups]:
+                group["lr"] = learning_rate(step - start, steps - start, config.learning_rate)
+            i, j = (torch.randint(len(x), (half,), generator=g, device="cpu") for x in (new, old))
+            dropped = torch.rand(2, half, generator=g, device="cpu") < config.drop_labels
+            y_old = old_labels[j.to(old_labels.device)].cpu()
+            y = torch.stack([torch.full_like(j, label), y_old]).where(~dropped, no_label)
+            y_new, y_old = y.to(device)
+            x_new, x_old = (x[k.to(x.device)].to(device) for x, k in ((new, i), (old, j)))
+            if config.mirror:
+                x_new, x_old = mirrored(x_new, g), mirrored(x_old, g)
+            learned = LOSSES[denoiser.predicts](schedule, ask(model, y_new), x_new, g).mean()
+            t = schedule.draw_t(half, g).to(device)
+            xt = q_marginal(schedule, t, x_old).sample(g)
+            kept = (ask(model, y_old)(xt, t) - ask(before, y_old)(xt, t)).square().mean()
+            loss = (learned + kept) / 2
+            model.zero_grad()
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            loss_now = loss.item()
+            stop_unless_finite(loss_now, norm.item(), step, config.learning_rate)
+            for each in optimizers:
+                each.step()
+            update_ema(averaged, model, step, config.ema)
+            if step % checkpoint_every == 0 or step == steps:
+                save()
+            speed = (step - first) * config.batch_size / (time.perf_counter() - begun)
+            yield Progress(step, loss_now, speed, learned_by, save)
 
 
 class _OneRow(nn.Embedding):

@@ -512,7 +512,7 @@ def killed(tmp_path_factory):
 
 
 @POSIX
-@pytest.mark.parametrize(("when", "kills"), [("random", 6), ("writing", 46)])
+@pytest.mark.parametrize(("when", "kills"), [("random", 6), ("writing", 46), ("rehearsing", 6)])
 def test_killed_again_and_again_it_ends_with_the_same_bits(killed, when, kills):
     assert killed[when] == {"kills": kills, "whole": True, "status": 0, "same": True}
 
