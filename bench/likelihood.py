@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.scores import picked
 from diffusion_lesson.learning import data, weights
 from diffusion_lesson.learning.denoiser import Denoiser
-from diffusion_lesson.learning.training import update_ema
+from diffusion_lesson.learning.step import update_ema
 from diffusion_lesson.page.progress import track
 from diffusion_lesson.process.losses import bound_weight, eps_loss
 from tools.ship import BITS, bits, coded
