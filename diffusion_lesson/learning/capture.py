@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 WARM_UP = 3  # calls before the capture: memory is laid out, tables move to the device, kernels are chosen
 Read = Callable[[], list[float]]
@@ -120,6 +121,20 @@ class Late:
             step, read = self._sent.popleft()
             self.latest = read()
             self._check(step, self.latest)
+
+
+@contextmanager
+def seeded(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
+    """Dropout draws from the device's own generator: while the model has some, that one begins with `seed`.
+
+    It goes on afterwards as if nothing had been drawn. A graph takes the seed at each replay.
+    """
+    if not any(isinstance(part, _DropoutNd) and part.p > 0 for part in model.modules()):
+        yield
+        return
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 @contextmanager

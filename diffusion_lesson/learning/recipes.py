@@ -106,14 +106,23 @@ RECIPES: dict[str, Recipe] = {
         network={"channels_in": 1, "width": 64, "mults": (1, 2, 2), "classes": 10, "attention": True},
         schedule={"kind": "cosine", "T": 1000},
         predicts="v",
-        training=TrainConfig(steps=20_000, batch_size=128, learning_rate=1e-3, ema=0.999, drop_labels=0.1),
+        training=TrainConfig(
+            steps=3_000, batch_size=2048, learning_rate=3e-3, ema=0.998, drop_labels=0.1,
+            optimizer="muon", precision="bf16",
+        ),
     ),
     "cifar10-gpu": Recipe(
         data="cifar10",
-        network={"channels_in": 3, "width": 128, "mults": (1, 2, 2, 2), "classes": 10, "attention": True},
+        network={
+            "channels_in": 3, "width": 128, "mults": (1, 2, 2, 2), "classes": 10,
+            "blocks": 2, "attention": (16,), "size": 32, "dropout": 0.1,
+        },
         schedule={"kind": "cosine", "T": 1000},
         predicts="v",
-        training=TrainConfig(steps=100_000, batch_size=128, learning_rate=5e-4, ema=0.9998, drop_labels=0.1),
+        training=TrainConfig(
+            steps=20_000, batch_size=2048, learning_rate=2e-3, ema=0.9995, drop_labels=0.1,
+            optimizer="muon", precision="bf16", mirror=True,
+        ),
     ),
 }  # fmt: skip
 

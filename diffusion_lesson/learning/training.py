@@ -142,7 +142,8 @@ def train(
             x0 = images[picked].to(team.device, non_blocking=True)
             y = None if labels is None else labels[picked].to(team.device, non_blocking=True)
             one.prepare(step, learning_rate(step - start, steps - start, config.learning_rate), x0, y)
-            with capture.deterministic(team.device):
+            of_this_step = config.seed + (step << 32)
+            with capture.deterministic(team.device), capture.seeded(model, of_this_step, team.device):
                 numbers = run()
             ends = step % checkpoint_every == 0 or step == steps
             if late is not None:

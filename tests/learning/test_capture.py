@@ -165,6 +165,33 @@ def test_without_a_graph_it_runs_as_it_is_written(monkeypatch):
     assert len(list(train(denoiser(), pictures(), CONFIG, labels=LABELS, graph=False))) == 12
 
 
+@pytest.mark.parametrize("recorder", [Played, lambda: None], ids=["captured", "plain"])
+def test_dropout_is_of_the_seed_and_of_the_step_and_leaves_the_global_generator_alone(
+    monkeypatch, tmp_path, recorder
+):
+    def pupil():
+        torch.manual_seed(0)
+        return Denoiser(UNet(1, 8, classes=3, dropout=0.3), cosine(10), "v", classes=3)
+
+    monkeypatch.setattr(capture, "recorder", lambda generator: recorder())
+    ends = {}
+    for name, stop in (("whole", None), ("again", None), ("parts", 7)):
+        how = {"labels": LABELS, "checkpoint": tmp_path / name, "checkpoint_every": 5}
+        if stop:
+            loop = train(pupil(), pictures(), CONFIG, **how)
+            for _ in range(stop):
+                next(loop)
+            loop.close()
+        loop = train(pupil(), pictures(), CONFIG, **how)
+        torch.manual_seed(hash(name))  # whatever else is random
+        before = torch.get_rng_state()
+        *_, last = loop
+        assert torch.equal(torch.get_rng_state(), before)
+        ends[name] = list(last.averaged.parameters())
+    for name in ("again", "parts"):
+        assert all(torch.equal(a, b) for a, b in zip(ends["whole"], ends[name], strict=True))
+
+
 def test_a_cpu_has_no_recorder():
     assert capture.recorder(torch.Generator()) is None
 

@@ -33,6 +33,16 @@ def test_the_network_of_a_recipe_takes_its_pictures(name):
     assert recipe.conditional == (denoiser.classes > 0)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_digits_are_not_mirrored_and_the_recipes_for_a_gpu_take_what_it_is_made_for(name):
+    recipe = recipes.RECIPES[name]
+    assert recipe.training.mirror == (recipe.data == "cifar10")
+    if name.endswith("-gpu"):
+        assert (recipe.training.batch_size, recipe.training.precision, recipe.training.optimizer) == (
+            2048, "bf16", "muon",
+        )  # fmt: skip
+
+
 def test_the_weights_come_from_the_seed_and_leave_the_global_generator_alone():
     recipe = recipes.RECIPES["digits-20s"]
     before = torch.get_rng_state()
