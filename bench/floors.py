@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from diffusion_lesson.learning import data, metrics, weights
+from diffusion_lesson.learning.results import Result
 
 KINDS = ("at random", "classes in turn")
 MOST = 100  # disjoint draws for one number, where the pictures allow so many
@@ -77,25 +78,28 @@ def tell(name: str) -> None:
     kind = name.removeprefix("classifier-").partition("-")[0]
     (left_out,) = re.findall(r"without (\d)", card.data) or ["-1"]
     rows, labels, real = _features(kind, int(left_out))
-    measured: dict[str, Any] = {}
+    told: list[Result] = []
     if kind == "digits":
         count = len(rows) + len(real)
-        measured[f"floor, {count:,} real against {count:,} others"] = against_itself(torch.cat([rows, real]))
+        found = against_itself(torch.cat([rows, real]))
+        told.append(_record(found, count, f"{count:,} real against {count:,} others"))
     elif card.predicts:
-        for n in sorted({int(n) for words in card.measured for n in re.findall(r"distance, n = (\d+)", words)}):
-            measured[f"floor, n = {n}, classes in turn"] = floor(
-                rows, labels, metrics.moments(real), n, "classes in turn"
-            )["mean"]
+        for n in sorted({record.n for record in card.measured if record.metric == "frechet_distance"}):
+            found = floor(rows, labels, metrics.moments(real), n, "classes in turn")["mean"]
+            told.append(_record(found, n, "classes in turn"))
     else:
         both = floors(rows, labels, metrics.moments(real), (500, 1000, 2000, 5000))
-        for n in both[KINDS[0]]:
-            measured[f"floor, n = {n}"] = {way: round(both[way][n]["mean"], 2) for way in KINDS}
-    rest = {words: value for words, value in card.measured.items() if not words.startswith("floor")}
-    measured = {words: round(value, 2) if isinstance(value, float) else value for words, value in measured.items()}
+        told += [_record(both[way][n]["mean"], int(n), way) for n in both[KINDS[0]] for way in KINDS]
+    rest = [record for record in card.measured if record.metric != "floor"]
     note = weights.SHIPPED / f"{name}.json"
-    fields = json.loads(note.read_text("utf-8")) | {"measured": rest | measured}
+    measured = [record.as_json() for record in (*rest, *told)]
+    fields = json.loads(note.read_text("utf-8")) | {"measured": measured}
     note.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    print(name, measured, flush=True)
+    print(name, *told, sep="; ", flush=True)
+
+
+def _record(value: float, n: int, how: str) -> Result:
+    return Result(metric="floor", values=(round(value, 2),), n=n, how=how)
 
 
 def _features(kind: str, left_out: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.scores import picked
 from diffusion_lesson.learning import data, weights
 from diffusion_lesson.learning.denoiser import Denoiser
-from diffusion_lesson.learning.training import update_ema
+from diffusion_lesson.learning.step import update_ema
 from diffusion_lesson.page.progress import track
 from diffusion_lesson.process.losses import bound_weight, eps_loss
 from tools.ship import BITS, bits, coded
@@ -72,16 +72,16 @@ def main() -> None:
     fall = before["total"] - after["total"]  # picture by picture
     later, count = chosen >= len(test_set) // 2, len(test_set)
     found = {
-        "before": bits(card, before, out_of=count),
+        "before": bits(card, before, out_of=count).as_json(),
         "before, by half of the test file": {
-            name: bits(card, {"total": before["total"][half]}, out_of=count)
+            name: bits(card, {"total": before["total"][half]}, out_of=count).as_json()
             for name, half in {"first": ~later, "second": later}.items()
         },
         "training": {
             "begins with": card.name, "steps": STEPS, "batch_size": BATCH, "learning_rate": RATE, "ema": EMA,
             "seed": 0, "cpu_seconds": seconds,
         },
-        "after": bits(card, after, out_of=count),
+        "after": bits(card, after, out_of=count).as_json(),
         "fall": {
             "mean": round(fall.mean().item(), 4),
             "standard error": round((fall.std() / len(fall) ** 0.5).item(), 4),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench import floors, make_it_yours, table
-from diffusion_lesson.learning import metrics, weights
+from diffusion_lesson.learning import metrics, results, weights
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
@@ -68,10 +68,8 @@ def test_the_tables_of_the_readme_are_those_of_the_results(tmp_path):
 def test_the_floors_in_the_readme_are_those_of_the_cards_and_the_bench():
     readme = (ROOT / "README.md").read_text("utf-8")
     in_turn = JOBS["floors"]["classes in turn"]["5000"]["mean"]
-    digits = weights.card("digits").measured
-    (own,) = (value for words, value in digits.items() if words.startswith("floor"))
-    (without,) = (
-        value for words, value in weights.card("mnist-without-7").measured.items() if words.startswith("floor")
+    own, without = (
+        results.find(weights.card(name).measured, "floor").value for name in ("digits", "mnist-without-7")
     )
     assert re.findall(r"floor[^|.;]*? (\d+\.\d+)", readme) == [
         f"{own:.1f}",

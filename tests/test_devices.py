@@ -60,7 +60,7 @@ def learned(put, put_data):
 
 def classified(put, put_data):
     classifier = put(made(DigitsClassifier))
-    train_classifier(classifier, put_data(X), put_data(LABELS), epochs=1, batch_size=2, lr=1e-3, seed=0)
+    train_classifier(classifier, put_data(X), put_data(LABELS), epochs=1, batch_size=2, learning_rate=1e-3, seed=0)
     return list(classifier.parameters())
 
 
@@ -243,7 +243,7 @@ def test_steps_and_labels_of_any_integer_type(dtype):
     _, labels_of_all = personalise.prior_preservation_set(X[:2], 1, X, labels)
     assert (labels_of_all.dtype, labels_of_all.tolist()) == (torch.int64, [1] * 4 + LABELS.tolist())
     few = made(DigitsClassifier)
-    train_classifier(few, X, labels, epochs=1, batch_size=2, lr=1e-3, seed=0)
+    train_classifier(few, X, labels, epochs=1, batch_size=2, learning_rate=1e-3, seed=0)
     assert_close(list(few.parameters()), classified(stay, stay))
     one, other = (draw(denoiser(stay), X, labels=y, eta=0.0, steps=2) for y in (labels, LABELS))
     assert_close(one, other)

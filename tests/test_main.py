@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from diffusion_lesson import __main__ as shell
-from diffusion_lesson.learning import checkpoints, recipes, training, weights
+from diffusion_lesson.learning import checkpoints, recipes, step, weights
 
 TRAIN = ["train", "--steps", "5", "--batch-size", "4", "--device", "cpu"]
 SAMPLE = ["sample", "--device", "cpu", "--steps", "3"]
@@ -76,7 +76,7 @@ def test_run_again_it_has_nothing_left_to_learn_and_draws_the_same(trained, monk
         raise AssertionError("it trained again")
 
     before = (trained / "samples.png").read_bytes()
-    monkeypatch.setitem(training.LOSSES, "eps", no_more)
+    monkeypatch.setitem(step.LOSSES, "eps", no_more)
     assert shell.main([*TRAIN, "--out", str(trained)]) == 0
     assert "after 5 steps" in capsys.readouterr().out
     assert (trained / "samples.png").read_bytes() == before

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diffusion_lesson.learning import recipes, weights
+from diffusion_lesson.learning import recipes, results, weights
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -54,25 +54,25 @@ def _row(name: str) -> str:
 @pytest.mark.parametrize("name", ["mnist", "mnist-without-7", "digits"])
 def test_the_scores_of_weights_that_ship_are_those_of_their_cards(name: str) -> None:
     row = _row(name)
-    for words, value in weights.card(name).measured.items():
-        if words.startswith("bits"):
-            assert f"{value['total']:.2f} ± {value['standard error']:.2f}" in row
-            assert f"{int(re.findall(r'([0-9]+) test pictures', words)[0]):,}" in row
-        elif words.startswith("Fréchet") and name != "digits":  # those of digits stand in its recipe's row
-            assert str(value) in row
-            assert f"{int(re.findall('n = ([0-9]+)', words)[0]):,}" in row
+    for record in weights.card(name).measured:
+        if record.metric == "bits_per_dim":
+            assert f"{record.value:.2f} ± {record.parts['standard error']:.2f}" in row
+            assert f"{record.n:,}" in row
+        elif record.metric == "frechet_distance" and name != "digits":  # those of digits are in its recipe's row
+            assert f"{record.value:g}" in row
+            assert f"{record.n:,}" in row
 
 
 @pytest.mark.parametrize("name", [name for name, recipe in recipes.RECIPES.items() if recipe.measured])
 def test_the_scores_of_recipes_are_those_that_they_hold(name: str) -> None:
-    for distances in recipes.RECIPES[name].measured.values():
-        printed = [float(number) for number in re.findall(r"\d+\.\d+", _row(name))]
-        assert all(any(abs(number - distance) < 0.0501 for number in printed) for distance in distances)
+    printed = [float(number) for number in re.findall(r"\d+\.\d+", _row(name))]
+    for record in recipes.RECIPES[name].measured:
+        assert all(any(abs(number - distance) < 0.0501 for number in printed) for distance in record.values)
 
 
 def test_what_training_for_the_bits_takes_off_them_is_what_was_measured() -> None:
     likelihood = json.loads((ROOT / "bench" / "likelihood.json").read_text("utf-8"))
-    ((before,), (after,)) = (likelihood[when].values() for when in ("before", "after"))
+    before, after = results.read([likelihood["before"], likelihood["after"]])
     minutes = likelihood["training"]["cpu_seconds"] / 60
-    printed = f"{minutes:.0f} CPU-minutes more on the bound itself take off {before['total'] - after['total']:.2f}"
+    printed = f"{minutes:.0f} CPU-minutes more on the bound itself take off {before.value - after.value:.2f}"
     assert printed in _row("mnist")

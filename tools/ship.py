@@ -26,6 +26,7 @@ from diffusion_lesson.__main__ import write_grid
 from diffusion_lesson.learning import data, fingerprints, metrics, recipes, weights
 from diffusion_lesson.learning.cards import Card
 from diffusion_lesson.learning.denoiser import Denoiser, draw
+from diffusion_lesson.learning.results import Result
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.classifier import MnistClassifier, train_classifier
 from diffusion_lesson.page.progress import track
@@ -49,7 +50,7 @@ GENERATORS = {
 def ship_classifier() -> None:
     """classifier-mnist, and the moments of the test pictures' features: fixed before any generator is scored."""
     train_set, test_set = data.mnist("train"), data.mnist("test")
-    recipe = {"epochs": 4, "batch_size": 128, "lr": 3e-3, "seed": 0}
+    recipe = {"epochs": 4, "batch_size": 128, "learning_rate": 3e-3, "seed": 0}
     torch.manual_seed(recipe["seed"])
     classifier = MnistClassifier()
     train_classifier(classifier, data.to_signed(train_set.images), train_set.labels, **recipe)
@@ -72,8 +73,8 @@ def save_classifier(classifier: torch.nn.Module, recipe: dict, train_set: data.I
     note = {"classifier": card.sha256, "data": "MNIST, 10,000 to test", "count": str(test.count)}
     path = weights.SHIPPED / "reference-mnist.safetensors"
     save_file({"mean": test.mean, "cov": test.cov}, path, metadata=note)
-    measured = {"accuracy, 10,000 to test": round(right, 4)}
-    weights.save(weights.SHIPPED / card.name, copy.deepcopy(classifier).half(), replace(card, measured=measured))
+    found = Result(metric="accuracy", values=(round(right, 4),), n=test.count, how="all test pictures")
+    weights.save(weights.SHIPPED / card.name, copy.deepcopy(classifier).half(), replace(card, measured=(found,)))
     floors.tell(card.name)
 
 
@@ -122,7 +123,7 @@ def save_generator(name: str, denoiser: Denoiser, hashed: str, seconds: float) -
 def score(name: str) -> None:
     """Measure what ships, as a reader would load it, and write the results into its card."""
     denoiser, card = weights.load_shipped(name)
-    measured: dict[str, object] = {}
+    measured: list[Result] = []
     kind = "digits" if name == "digits" else "mnist"
     classifier, _ = weights.load_classifier(f"classifier-{kind}")
     test = getattr(data, kind)("test")
@@ -132,16 +133,20 @@ def score(name: str) -> None:
     if kind == "digits":  # as lesson 10: all 1,797 real digits
         train_x = data.to_signed(data.digits("train").images, 17)
         real = metrics.moments(metrics.features(classifier, torch.cat([train_x, test_x])))
-    for words, count, walk, guidance_scale in SAMPLERS[kind]:
-        x = pictures(denoiser, card.size, classes, count=count, walk=walk, guidance_scale=guidance_scale)
+    for words, count, walk, steps, scale in SAMPLERS[kind]:
+        x = pictures(denoiser, card.size, classes, count=count, walk=walk, guidance_scale=scale or 1.0)
         rows = metrics.features(classifier, data.to_signed(data.to_uint8(x, card.levels), card.levels))
         distance = metrics.moments_distance(real, metrics.moments(rows))
-        measured[f"Fréchet distance, n = {count}, {words}"] = round(distance, 2)
-        print(name, words, round(distance, 2), flush=True)
+        found = Result(
+            metric="frechet_distance", values=(round(distance, 2),), n=count, sampler=words, steps=steps,
+            guidance_scale=scale,
+        )  # fmt: skip
+        measured.append(found)
+        print(name, found, flush=True)
     chosen = picked(BITS, int(kept.sum()))
     each = coded(denoiser, card, test_x[kept][chosen], test.labels[kept][chosen])
-    measured |= bits(card, each, out_of=int(kept.sum()))
-    weights.save(weights.SHIPPED / name, halved(denoiser), replace(card, measured=measured))
+    measured.append(bits(card, each, out_of=int(kept.sum())))
+    weights.save(weights.SHIPPED / name, halved(denoiser), replace(card, measured=tuple(measured)))
     floors.tell(name)
 
 
@@ -181,19 +186,16 @@ def coded(denoiser: Denoiser, card: Card, x: torch.Tensor, labels: torch.Tensor)
     return dict(zip(("total", "L_T", "sum of L_{t-1}", "L_0"), torch.cat(found, 1), strict=True))
 
 
-def bits(card: Card, each: dict[str, torch.Tensor], *, out_of: int) -> dict[str, object]:
-    """An entry of a card: the means of what `coded` found, and how far the total varies between pictures."""
+def bits(card: Card, each: dict[str, torch.Tensor], *, out_of: int) -> Result:
+    """A record for a card: the means of what `coded` found, and how far the total varies between pictures."""
     total, given = each["total"], ", given the label" if card.config["classes"] else ""
-    which = (
-        f"all {out_of} test pictures" if len(total) == out_of else f"{len(total)} test pictures drawn at random"
-    )
+    which = "all test pictures" if len(total) == out_of else "test pictures drawn at random"
     spread = {"standard error": total.std() / len(total) ** 0.5, "from picture to picture": total.std()}
-    entry = {name: values.mean() for name, values in each.items()} | spread
-    return {
-        f"bits per dimension, σ² = β̃{given}, all t, {which}": {
-            name: round(v.item(), 4) for name, v in entry.items()
-        }
-    }
+    parts = {name: values.mean() for name, values in each.items() if name != "total"} | spread
+    return Result(
+        metric="bits_per_dim", values=(round(total.mean().item(), 4),), n=len(total),
+        how=f"σ² = β̃{given}, all t, {which}", parts={name: round(v.item(), 4) for name, v in parts.items()},
+    )  # fmt: skip
 
 
 BITS = 1000  # test pictures for the ledger, at most: each costs T calls
@@ -211,13 +213,13 @@ def _dpm(schedule: Schedule, xT: torch.Tensor, eps_model: EpsModel, generator: t
     return samplers.dpm_solver(schedule, xT, eps_model, steps=steps)
 
 
-# (words, pictures, walk, guidance scale)
-SAMPLERS: dict[str, list[tuple[str, int, Walk, float]]] = {
-    "digits": [("DDPM, 200 calls", 1797, _ddpm, 1.0)],
+# (its name, pictures, walk, its steps, guidance scale where there are labels)
+SAMPLERS: dict[str, list[tuple[str, int, Walk, int, float | None]]] = {
+    "digits": [("DDPM", 1797, _ddpm, 200, None)],
     "mnist": [
-        ("DDIM eta = 1 in 25 steps (25 calls)", 5000, _ddim, 1.0),
-        ("DPM-Solver++ in 10 steps (10 calls)", 5000, partial(_dpm, steps=10), 1.0),
-        ("DPM-Solver++ in 5 steps, guidance 1.5 (10 calls)", 5000, partial(_dpm, steps=5), 1.5),
+        ("DDIM η = 1", 5000, _ddim, 25, 1.0),
+        ("DPM-Solver++", 5000, partial(_dpm, steps=10), 10, 1.0),
+        ("DPM-Solver++", 5000, partial(_dpm, steps=5), 5, 1.5),
     ],
 }
 

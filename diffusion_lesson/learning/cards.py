@@ -4,13 +4,15 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
+from diffusion_lesson.learning import results
 from diffusion_lesson.learning.config import current
+from diffusion_lesson.learning.results import Result
 from diffusion_lesson.process.prediction import Predicts
 from diffusion_lesson.process.schedule import Schedule, named
 
 _KINDS: dict[str, Any] = {
     "name": str, "network": str, "config": dict, "schedule": dict | None, "size": int, "levels": int, "data": str,
-    "recipe": dict, "measured": dict, "sha256": str,
+    "recipe": dict, "measured": tuple, "sha256": str,
 }  # fmt: skip
 
 
@@ -27,7 +29,7 @@ class Card:
     levels: int  # of grey, for to_uint8
     data: str  # what it was trained on
     recipe: dict[str, Any] = field(default_factory=dict)  # the fields of the TrainConfig, and what else is known
-    measured: dict[str, Any] = field(default_factory=dict)  # results, each with its n
+    measured: tuple[Result, ...] = ()
     sha256: str = ""  # of the .safetensors file
     classes: tuple[str, ...] = ()  # the names of labels 0, 1, …; () where they are not known or not learned
 
@@ -45,6 +47,8 @@ class Card:
             )
         if self.size < 1 or self.levels not in range(2, 257):
             raise ValueError(f"size, levels: expected 1 or more, and 2..256, got {self.size} and {self.levels}")
+        if wrong := [record for record in self.measured if not isinstance(record, Result)]:
+            raise ValueError(f"measured: expected records (results.Result), got {wrong[0]!r}")
         named, count = self.classes, self.config.get("classes", 0)
         texts = isinstance(named, tuple) and all(isinstance(name, str) for name in named)
         if not texts or len(set(named)) != len(named) or len(named) not in (0, count):
@@ -73,7 +77,8 @@ class Card:
 
     def to_json(self) -> str:
         """The text of its file. An error of `json` where that has no form for what the card holds."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        fields = asdict(self) | {"measured": [record.as_json() for record in self.measured]}
+        return json.dumps(fields, indent=1, ensure_ascii=False)
 
 
 def from_json(text: str) -> Card:
@@ -82,6 +87,7 @@ def from_json(text: str) -> Card:
         fields = json.loads(text)
         if isinstance(fields.get("recipe"), dict):
             fields["recipe"] = current(fields["recipe"])
+        fields["measured"] = results.read(fields.get("measured", []))
         return Card(**fields | {"classes": tuple(fields.get("classes", ()))})  # JSON knows no tuples
     except (TypeError, AttributeError, RecursionError) as error:
         raise ValueError(str(error)) from error

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -25,6 +26,11 @@ def orthogonal(x: Float[Tensor, "N rows columns"]) -> Float[Tensor, "N rows colu
     return y.mT if x.shape[1] > x.shape[2] else y
 
 
+def _no_autocast(device: str) -> AbstractContextManager[object]:
+    """Off where there is any: not every device has it."""
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+
+
 class Muon(torch.optim.Optimizer):
     """W ← (1 − lr λ) W − lr s √max(rows, columns) U Vᵀ, where μ M + (1 − μ) G = U S Vᵀ, λ = 0.01.
 
@@ -36,6 +42,8 @@ class Muon(torch.optim.Optimizer):
     U Vᵀ is worked out in the weights' own precision, inside autocast too. In bfloat16 a gradient of rank one would
     become a step of many: its second singular value is then a third to a half of the first, here 2e-5.
     """
+
+    found_inf: Tensor | None = None  # 1 where the gradients overflowed
 
     def __init__(self, weights: Iterable[Tensor], lr: float) -> None:
         weights = list(weights)
@@ -53,21 +61,31 @@ class Muon(torch.optim.Optimizer):
             for w in group["params"]:
                 if w.grad is not None:
                     alike[w.flatten(1).shape].append(w)
+            rate = group["lr"]
             for shape, weights in alike.items():
-                ahead = torch.stack([self._ahead(w, w.grad).flatten(1) for w in weights])
-                with torch.autocast(ahead.device.type, enabled=False):
+                ahead = self._ahead(weights)
+                if self.found_inf is not None:  # as PyTorch's fused optimizers: where it is 1, nothing moves
+                    ahead, rate = ahead.where(self.found_inf == 0, 0), group["lr"] * (1 - self.found_inf)
+                with _no_autocast(ahead.device.type):
                     directions = orthogonal(ahead)
-                for w, direction in zip(weights, directions, strict=True):
-                    w.mul_(1 - 0.01 * group["lr"])
-                    w.sub_(direction.view_as(w), alpha=0.4 * max(shape) ** 0.5 * group["lr"])
+                torch._foreach_mul_(weights, 1 - 0.01 * rate)
+                steps = [step.view_as(w) for step, w in zip(directions, weights, strict=True)]
+                far = 0.4 * max(shape) ** 0.5 * rate
+                if isinstance(far, Tensor):  # on the device, where nobody reads it
+                    directions.mul_(far)
+                    torch._foreach_sub_(weights, steps)
+                else:
+                    torch._foreach_add_(weights, steps, alpha=-far)
 
-    def _ahead(self, w: Tensor, gradient: Tensor) -> Tensor:
-        """Move the running mean of w's gradient, and look one step ahead of it (Nesterov)."""
-        state = self.state[w]
-        if not state:
-            state["mean"] = torch.zeros_like(w)
-        state["mean"].lerp_(gradient, 0.1)
-        return gradient.lerp(state["mean"], 0.9)
+    def _ahead(self, weights: list[Tensor]) -> Tensor:
+        """Move the running mean of each gradient, and look one step ahead of it (Nesterov): (N, rows, columns)."""
+        for w in weights:
+            if not self.state[w]:
+                self.state[w]["mean"] = torch.zeros_like(w)
+        means = [self.state[w]["mean"] for w in weights]
+        gradients = [w.grad for w in weights if w.grad is not None]
+        torch._foreach_lerp_(means, gradients, 0.1)
+        return torch.stack([g.flatten(1) for g in torch._foreach_lerp(gradients, means, 0.9)])
 
 
 def adamw(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:

@@ -19,16 +19,16 @@ from diffusion_lesson.learning.data import integers
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import on_own_rows
 from diffusion_lesson.learning.files import one_run
-from diffusion_lesson.learning.training import (
+from diffusion_lesson.learning.step import (
     LOSSES,
     OPTIMIZERS,
     PRECISIONS,
-    Progress,
     learning_rate,
     mirrored,
     stop_unless_finite,
     update_ema,
 )
+from diffusion_lesson.learning.training import Progress
 from diffusion_lesson.process.forward import q_marginal
 
 _HALF = (torch.float16, torch.bfloat16)

@@ -5,13 +5,14 @@ bench/); one core of the same machine took up to 1.8 times as long. Distances ar
 each seed.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser
+from diffusion_lesson.learning.results import Result
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.prediction import Predicts
 from diffusion_lesson.process.schedule import named
@@ -19,14 +20,14 @@ from diffusion_lesson.process.schedule import named
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything but the pictures. `measured` holds results, each with its n."""
+    """Everything but the pictures. `measured`: what it came to."""
 
     data: str  # "digits", "mnist", "mnist_small" or "cifar10": a function of data.py
     network: dict[str, Any]  # the arguments of UNet
     schedule: dict[str, Any]  # the arguments of schedule.named
     predicts: Predicts
     training: TrainConfig
-    measured: dict[str, Any] = field(default_factory=dict)  # of bench/results.json, or of the card of weights
+    measured: tuple[Result, ...] = ()  # as in bench/results.json, or on the card of weights that ship
 
     @property
     def conditional(self) -> bool:
@@ -52,8 +53,12 @@ _SHORT = TrainConfig(
 )  # fmt: skip
 
 
-def _guided(guidance_scale: float, *distances: float) -> dict[str, Any]:
-    return {f"Fréchet distance, n = 5000, DDIM eta = 1, guidance {guidance_scale:g}, 40 calls": list(distances)}
+def _guided(guidance_scale: float, *distances: float) -> tuple[Result]:
+    found = Result(
+        metric="frechet_distance", values=distances, n=5000, sampler="DDIM η = 1", steps=20,
+        guidance_scale=guidance_scale, seeds=tuple(range(len(distances))),
+    )  # fmt: skip
+    return (found,)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -63,7 +68,7 @@ RECIPES: dict[str, Recipe] = {
         schedule={"kind": "cosine", "T": 200},
         predicts="eps",
         training=TrainConfig(steps=1400, batch_size=32, learning_rate=3e-3, ema=0.995),
-        measured={"Fréchet distance, n = 1797, DDPM, 200 calls": [10.45]},
+        measured=(Result(metric="frechet_distance", values=(10.45,), n=1797, sampler="DDPM", steps=200),),
     ),
     "mnist-60s": Recipe(
         data="mnist",
@@ -71,7 +76,7 @@ RECIPES: dict[str, Recipe] = {
         schedule={"kind": "cosine", "T": 1000},
         predicts="v",
         training=replace(_SHORT, steps=650),
-        measured=_guided(2.0, 12.6, 11.6, 11.6),  # seeds 0, 1, 2
+        measured=_guided(2.0, 12.6, 11.6, 11.6),
     ),
     "mnist-small-60s": Recipe(  # of the pictures that ship: no download
         data="mnist_small",
@@ -86,7 +91,7 @@ RECIPES: dict[str, Recipe] = {
         schedule={"kind": "cosine", "T": 1000},
         predicts="v",
         training=_SHORT,
-        measured=_guided(1.5, 2.31, 3.15, 3.52),  # seeds 0, 1, 2
+        measured=_guided(1.5, 2.31, 3.15, 3.52),
     ),
     "mnist-3min-eps": Recipe(  # what the lessons derive, beside what learns faster
         data="mnist",
@@ -101,14 +106,23 @@ RECIPES: dict[str, Recipe] = {
         network={"channels_in": 1, "width": 64, "mults": (1, 2, 2), "classes": 10, "attention": True},
         schedule={"kind": "cosine", "T": 1000},
         predicts="v",
-        training=TrainConfig(steps=20_000, batch_size=128, learning_rate=1e-3, ema=0.999, drop_labels=0.1),
+        training=TrainConfig(
+            steps=3_000, batch_size=2048, learning_rate=3e-3, ema=0.998, drop_labels=0.1,
+            optimizer="muon", precision="bf16",
+        ),
     ),
     "cifar10-gpu": Recipe(
         data="cifar10",
-        network={"channels_in": 3, "width": 128, "mults": (1, 2, 2, 2), "classes": 10, "attention": True},
+        network={
+            "channels_in": 3, "width": 128, "mults": (1, 2, 2, 2), "classes": 10,
+            "blocks": 2, "attention": (16,), "size": 32, "dropout": 0.1,
+        },
         schedule={"kind": "cosine", "T": 1000},
         predicts="v",
-        training=TrainConfig(steps=100_000, batch_size=128, learning_rate=5e-4, ema=0.9998, drop_labels=0.1),
+        training=TrainConfig(
+            steps=20_000, batch_size=2048, learning_rate=2e-3, ema=0.9995, drop_labels=0.1,
+            optimizer="muon", precision="bf16", mirror=True,
+        ),
     ),
 }  # fmt: skip
 
@@ -117,6 +131,6 @@ def in_words() -> str:
     """All recipes, a line each: their steps, their pictures, and what they were measured to reach."""
     lines = ["recipes:"]
     for name, recipe in RECIPES.items():
-        reached = "; ".join(f"{what}: {value}" for what, value in recipe.measured.items()) or "not measured yet"
+        reached = "; ".join(map(str, recipe.measured)) or "not measured yet"
         lines.append(f"  {name:15} {recipe.training.steps:,} steps on {recipe.data}. {reached}")
     return "\n".join(lines)

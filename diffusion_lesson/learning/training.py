@@ -9,26 +9,19 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from math import cos, isfinite, pi
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from diffusion_lesson.learning import checkpoints, fingerprints, muon
+from diffusion_lesson.learning import capture, checkpoints, fingerprints
 from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.data import integers
 from diffusion_lesson.learning.denoiser import Denoiser
-from diffusion_lesson.learning.distributed import distributed, on_own_rows
+from diffusion_lesson.learning.distributed import distributed
 from diffusion_lesson.learning.files import one_run
-from diffusion_lesson.process.losses import eps_loss, v_loss, x0_loss
+from diffusion_lesson.learning.step import OPTIMIZERS, Step, learning_rate
 from diffusion_lesson.shapes import Batch
-
-LOSSES: dict[str, Callable[..., Tensor]] = {"eps": eps_loss, "v": v_loss, "x0": x0_loss}
-OPTIMIZERS = {"adamw": muon.adamw, "muon": muon.muon}
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # what the network computes in
-WARM_UP = 100  # steps over which the learning rate rises
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ class Progress:
     """What one optimiser step leaves behind. `denoiser`, the same object each time, is what to sample from."""
 
     step: int  # 1..steps
-    loss: float  # this batch's mean
+    loss: float  # this batch's mean; on a GPU perhaps that of the batch before (see `train`)
     images_per_second: float  # since this call began
     denoiser: Denoiser  # its network is the exponential moving average of the weights
     # Write a checkpoint of this step, where there is a folder; to be called before the next step is asked for.
@@ -57,18 +50,24 @@ def train(
     device: str | torch.device = "cpu",
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 500,
+    graph: bool = True,
 ) -> Iterator[Progress]:
     """Minimise the ε-, v- or x_0-loss (DDPM Algorithm 1; lesson 10); yields a Progress each step.
 
-    denoiser: its network learns to predict what it says that it predicts. images: (N, C, H, W) floats in [−1, 1],
-    kept where they are; each batch moves to `device`, where the network goes. Every random number comes from
-    `config.seed`: on one CPU, with one thread count, the weights come out the same to the bit. On a GPU two runs
-    drift apart by rounding.
+    denoiser: its network learns to predict what it says that it predicts. images: (N, C, H, W) floats in [−1, 1].
+    They stay where they are, and each batch moves to `device`, where the network goes; a GPU with room takes all.
+    Every random number comes from `config.seed`: on one CPU, with one thread count, the weights come out the same
+    to the bit. On a GPU the convolutions are told to be deterministic, which made two runs equal when it was tried
+    (an H100, a network without attention); another kind of GPU gives other bits.
 
     checkpoint: a folder. Every `checkpoint_every` steps, and at the end, the state is written there. Where it
-    holds one, training goes on from it, and ends as if it had never stopped (on a GPU, nearly). ValueError if it
-    was written with another config, another network or other images, or if another process is at work in it. A
-    finished training is given more `steps`: then the rate rises once more, and falls to 0 at the new end.
+    holds one, training goes on from it, and ends as if it had never stopped. ValueError if it was written with
+    another config, another network or other images, or if another process is at work in it. A finished training
+    is given more `steps`: then the rate rises once more, and falls to 0 at the new end.
+
+    graph: on one GPU, capture the whole step as a CUDA graph (capture.py). False for a network that looks at its
+    numbers, or that is compiled with graphs of its own. A loss is then told a step later than it is made, but for
+    those of the first step, of checkpoints and of the end.
 
     With `precision="bf16"` weights, average, noise and loss stay single. A network may come compiled; its
     checkpoints are as of a plain one. Under `accelerate launch`, `device` says only which kind, and every process
@@ -91,8 +90,7 @@ def train(
         raise ValueError(
             f"batch_size: expected a multiple of the {team.world_size} processes, got {config.batch_size}"
         )
-    rows = team.rows(config.batch_size)
-    trained = team.wrap(model.to(team.device).train())
+    called = team.wrap(model.to(team.device).train())
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: the same weights under plain names
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
     drawn_with = replace(denoiser, network=averaged)
@@ -112,89 +110,69 @@ def train(
             raise ValueError(
                 f"checkpoint: not every process sees the one in {folder}; put it on a disk they share"
             )
+        if first == steps:
+            yield Progress(steps, loss_now, 0.0, drawn_with)
+            return
+        recorder = capture.recorder(generator) if graph and team.world_size == 1 else None
+        one = Step(
+            replace(denoiser, network=model), called, averaged, optimizers, config, generator,
+            team.rows(config.batch_size), team.mean, numbers_stay=recorder is not None,
+        )  # fmt: skip
+        run = capture.captured(one, recorder)
+        late = capture.Late(recorder.send, one.check) if recorder is not None else None
+        images, labels = _pictures(images, labels, team.device)
         begun = time.perf_counter()  # monotonic() may stand still for a whole step on Windows
         saved = step = first
+
+        def loss_read(*, now: bool) -> float:
+            if late is not None and now:
+                late.now()
+            return (one if late is None else late).latest[0]
 
         def save() -> None:
             nonlocal saved
             if folder is not None and team.rank == 0 and saved < step:
-                note = {"step": step, "loss": loss_now, "start": start, "settings": settings}
+                note = {"step": step, "loss": loss_read(now=True), "start": start, "settings": settings}
                 checkpoints.save(folder, state, note)
             saved = step
 
-        if first == steps:
-            yield Progress(steps, loss_now, 0.0, drawn_with)
         for step in range(first + 1, steps + 1):
-            for group in [group for each in optimizers for group in each.param_groups]:
-                group["lr"] = learning_rate(step - start, steps - start, config.learning_rate)
             # Every process draws the numbers of the whole batch, and asks the network about its own rows.
-            picked = torch.randint(
-                len(images), (config.batch_size,), **_picker(images, generator, config.seed, step)
-            )
+            picked = _picked(len(images), config, generator, step).to(images.device, non_blocking=True)
             x0 = images[picked].to(team.device, non_blocking=True)
-            if config.mirror:
-                x0 = mirrored(x0, generator)
-            y = None
-            if labels is not None:
-                dropped = (
-                    torch.rand(config.batch_size, generator=generator, device=team.device) < config.drop_labels
-                )
-                y = torch.where(dropped, classes, labels[picked].to(team.device, non_blocking=True))
-            eps_model = on_own_rows(trained, y, rows, PRECISIONS[config.precision])
-            loss = LOSSES[denoiser.predicts](denoiser.schedule, eps_model, x0, generator)[rows].mean()
-            model.zero_grad()
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            # Read together and late: on a GPU each reading waits for all work before it.
-            loss_now, norm_now = torch.stack([team.mean(loss.detach()), norm]).tolist()
-            stop_unless_finite(loss_now, norm_now, step, config.learning_rate)
-            for each in optimizers:
-                each.step()
-            update_ema(averaged, model, step, config.ema)
-            if step % checkpoint_every == 0 or step == steps:
+            y = None if labels is None else labels[picked].to(team.device, non_blocking=True)
+            one.prepare(step, learning_rate(step - start, steps - start, config.learning_rate), x0, y)
+            of_this_step = config.seed + (step << 32)
+            with capture.deterministic(team.device), capture.seeded(model, of_this_step, team.device):
+                numbers = run()
+            ends = step % checkpoint_every == 0 or step == steps
+            if late is not None:
+                late(step, numbers)
+            loss_now = loss_read(now=ends or step == first + 1)
+            if ends:
                 save()
                 team.barrier()
             speed = (step - first) * config.batch_size / (time.perf_counter() - begun)
             yield Progress(step, loss_now, speed, drawn_with, save)
 
 
-def _picker(images: Tensor, generator: torch.Generator, seed: int, step: int) -> dict[str, Any]:
-    """How to draw which pictures a step takes: where they lie, or looking one up would wait for the device."""
-    if images.device != generator.device:
-        generator = torch.Generator(images.device).manual_seed(seed + (step << 32))
-    return {"generator": generator, "device": images.device}
+def _pictures(images: Tensor, labels: Tensor | None, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Pictures and labels, on the device if half of what is free takes them: a step finds them without a wait."""
+    if device.type == "cuda" and images.device.type == "cpu":
+        free, _ = torch.cuda.mem_get_info(device)
+        if images.nbytes <= free / 2:
+            images = images.to(device)
+    return images, None if labels is None else labels.to(images.device)
 
 
-def mirrored(x: Batch, generator: torch.Generator) -> Batch:
-    """Each picture left for right with probability 1/2."""
-    turn = torch.rand(len(x), generator=generator, device=generator.device) < 0.5
-    return torch.where(turn.to(x.device).view(-1, *[1] * (x.ndim - 1)), x.flip(-1), x)
+def _picked(count: int, config: TrainConfig, generator: torch.Generator, step: int) -> Tensor:
+    """Which of `count` pictures a step takes: by a generator of the CPU, so that it is known there at once.
 
-
-def learning_rate(step: int, steps: int, highest: float) -> float:
-    """The rate of step 1..steps: it rises to `highest` over 100 steps, and falls to 0 along a cosine."""
-    return highest * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
-
-
-def stop_unless_finite(loss: float, norm: float, step: int, highest: float) -> None:
-    """FloatingPointError where one of them overflowed, before the step, so that the weights stay finite."""
-    if not (isfinite(loss) and isfinite(norm)):
-        raise FloatingPointError(
-            f"learning_rate: at step {step} the loss is {loss:g}, its gradient's norm {norm:g}; "
-            f"a rate below {highest:g} may help"
-        )
-
-
-@torch.no_grad()
-def update_ema(averaged: nn.Module, model: nn.Module, step: int, ema: float) -> None:
-    """averaged ← κ averaged + (1 − κ) model, κ = min(ema, step/(step + 9)); buffers are copied.
-
-    (BatchNorm's buffers are averages already.)
+    On another device each step has one of its own, and takes the same pictures wherever they lie.
     """
-    keep = min(ema, step / (step + 9))
-    torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - keep)
-    for buffer, latest in zip(averaged.buffers(), model.buffers(), strict=True):
-        buffer.copy_(latest)
+    if generator.device.type != "cpu":
+        generator = torch.Generator("cpu").manual_seed(config.seed + (step << 32))
+    return torch.randint(count, (config.batch_size,), generator=generator, device="cpu")
 
 
 def _check(images: Tensor, labels: Tensor | None, classes: int) -> None:

@@ -126,7 +126,7 @@ def save(path: str | Path, model: Denoiser | nn.Module, card: Card) -> Card:
     make_folder(tensors.parent)
     replace_file(tensors, lambda file: file.write_bytes(raw))
     # What UTF-8 can't hold, such as a folder's name that is none, becomes \\udc80, which JSON reads back.
-    replace_file(note, lambda file: file.write_bytes((text + "\n").encode("utf-8", "backslashreplace")))
+    replace_file(note, lambda file: file.write_bytes(text.encode("utf-8", "backslashreplace")))
     return card
 
 

@@ -66,15 +66,22 @@ class Cifar10Classifier(Classifier):
 
 
 def train_classifier(
-    classifier: nn.Module, x: Batch, labels: Tensor, *, epochs: int, batch_size: int, lr: float, seed: int
+    classifier: nn.Module,
+    x: Batch,
+    labels: Tensor,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
 ) -> None:
     """Minimise the cross-entropy on (x, labels) with AdamW and a one-cycle rate; leaves it in eval mode."""
     if not 1 <= batch_size <= len(x):
         raise ValueError(f"batch_size: expected 1..{len(x)}, the number of pictures, got {batch_size}")
     generator, device = torch.Generator().manual_seed(seed), next(classifier.parameters()).device
     steps = epochs * (len(x) // batch_size)
-    optimizer = torch.optim.AdamW(classifier.parameters(), lr=lr)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=steps + 1)
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=learning_rate)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=learning_rate, total_steps=steps + 1)
     classifier.train()
     for _ in range(epochs):
         order = torch.randperm(len(x), generator=generator, device="cpu")

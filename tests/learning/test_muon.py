@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from diffusion_lesson.learning import muon as muon_module
 from diffusion_lesson.learning.muon import Muon, muon, orthogonal
 from diffusion_lesson.networks.unet import UNet
 
@@ -86,6 +87,43 @@ def test_weights_of_one_shape_do_not_mix_and_one_without_gradient_stays():
         Muon([alone], lr=0.1).step()
         torch.testing.assert_close(w, alone)
     assert torch.equal(together[2], start[0])
+
+
+def test_matrices_of_one_shape_are_worked_on_together(monkeypatch):
+    shapes, real = [], muon_module.orthogonal
+    monkeypatch.setattr(muon_module, "orthogonal", lambda x: shapes.append(tuple(x.shape)) or real(x))
+    weights = [torch.nn.Parameter(torch.ones(s)) for s in ((4, 6), (6, 4), (4, 6), (4, 3, 1, 2))]
+    for w in weights:
+        w.grad = torch.ones_like(w)
+    Muon(weights, lr=0.1).step()
+    assert shapes == [(3, 4, 6), (1, 6, 4)]
+
+
+def test_inside_autocast_a_gradient_of_rank_one_stays_a_step_in_one_direction():
+    g = torch.Generator().manual_seed(0)
+    learned = torch.nn.Parameter(torch.zeros(64, 64))
+    learned.grad = torch.outer(torch.randn(64, generator=g), torch.randn(64, generator=g))
+    optimizer = Muon([learned], lr=0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        optimizer.step()
+    first, second, *_ = torch.linalg.svdvals(learned.detach())
+    assert second < 1e-3 * first  # in bfloat16: a third to a half
+
+
+def test_a_rate_on_the_device_is_as_good_as_a_number_and_where_gradients_overflowed_nothing_moves():
+    g = torch.Generator().manual_seed(0)
+    start, slope = torch.randn(2, 6, 10, generator=g)
+    ends = []
+    there = torch.tensor(0.1)
+    for rate, spoiled in ((0.1, None), (there, torch.tensor(0.0)), (there, torch.tensor(1.0))):
+        w = torch.nn.Parameter(start.clone())
+        w.grad = slope / (0.0 if spoiled is not None and spoiled == 1 else 1.0)
+        optimizer = Muon([w], lr=0.1)
+        optimizer.param_groups[0]["lr"], optimizer.found_inf = rate, spoiled
+        optimizer.step()
+        ends.append(w.detach())
+    torch.testing.assert_close(ends[1], ends[0], rtol=1e-6, atol=1e-6)
+    assert torch.equal(ends[2], start)
 
 
 def test_it_takes_matrices_and_kernels_and_leaves_the_rest_to_adamw():

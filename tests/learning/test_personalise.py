@@ -9,7 +9,8 @@ from torch.testing import assert_close
 from diffusion_lesson.learning import data, personalise
 from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser
-from diffusion_lesson.learning.training import LOSSES, train
+from diffusion_lesson.learning.step import LOSSES
+from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.schedule import cosine
 

@@ -33,6 +33,16 @@ def test_the_network_of_a_recipe_takes_its_pictures(name):
     assert recipe.conditional == (denoiser.classes > 0)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_digits_are_not_mirrored_and_the_recipes_for_a_gpu_take_what_it_is_made_for(name):
+    recipe = recipes.RECIPES[name]
+    assert recipe.training.mirror == (recipe.data == "cifar10")
+    if name.endswith("-gpu"):
+        assert (recipe.training.batch_size, recipe.training.precision, recipe.training.optimizer) == (
+            2048, "bf16", "muon",
+        )  # fmt: skip
+
+
 def test_the_weights_come_from_the_seed_and_leave_the_global_generator_alone():
     recipe = recipes.RECIPES["digits-20s"]
     before = torch.get_rng_state()
@@ -58,11 +68,11 @@ def test_the_recipe_of_the_pictures_that_ship_differs_from_the_other_in_nothing_
 def test_what_is_measured_is_what_the_bench_wrote(name):
     jobs = json.loads(BENCH.read_text("utf-8"))["jobs"]
     found = [jobs[key] for key in sorted(jobs) if key.startswith(f"many/{ROWS[name]}/")]
-    ((words, distances),) = recipes.RECIPES[name].measured.items()
-    assert {words.replace("eta = ", "η=")} == {
-        f"Fréchet distance, n = 5000, {entry['sampler']}" for entry in found
-    }
-    assert distances == pytest.approx([entry["distance"]["5000"] for entry in found], abs=0.051)
+    (record,) = recipes.RECIPES[name].measured
+    sampler = f"{record.sampler.replace(' = ', '=')}, guidance {record.guidance_scale:g}, {record.calls} calls"
+    assert {sampler} == {entry["sampler"] for entry in found}
+    assert record.seeds == tuple(range(len(found)))
+    assert record.values == pytest.approx([entry["distance"][str(record.n)] for entry in found], abs=0.051)
 
 
 def test_the_digits_that_ship_were_trained_by_their_recipe():
@@ -71,5 +81,5 @@ def test_the_digits_that_ship_were_trained_by_their_recipe():
     assert {name: then[name] for name in then.keys() & card.recipe.keys()}.items() <= card.recipe.items()
     assert {"steps", "batch_size", "learning_rate", "ema", "predicts", "seed"} <= card.recipe.keys()
     assert recipe.schedule == card.schedule
-    ((words, (distance,)),) = recipe.measured.items()
-    assert card.measured[words] == distance
+    (record,) = recipe.measured
+    assert record in card.measured

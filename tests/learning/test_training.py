@@ -743,7 +743,7 @@ def test_a_checkpoint_of_version_0_1_goes_on_with_the_same_bits(tmp_path, uninte
     save_file(earlier, file)
     written = json.loads(note.read_text())
     settings = written["settings"] | {
-        "precision": "single", "network": checkpoints._earlier_layout(small(classes=3)),
+        "precision": "single", "network": checkpoints._earlier_fingerprint(small(classes=3)),
         "lr": written["settings"]["learning_rate"],
     }  # fmt: skip
     written["settings"] = {key: settings[key] for key in settings if key not in ("learning_rate", "mirror")}

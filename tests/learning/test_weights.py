@@ -16,9 +16,10 @@ from torch import nn
 from torch.testing import assert_close
 
 import diffusion_lesson
-from diffusion_lesson.learning import data, personalise, weights
+from diffusion_lesson.learning import data, personalise, results, weights
 from diffusion_lesson.learning.cards import Card
 from diffusion_lesson.learning.denoiser import Denoiser
+from diffusion_lesson.learning.results import Result
 from diffusion_lesson.networks.classifier import DigitsClassifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process import samplers
@@ -27,7 +28,7 @@ from diffusion_lesson.process.schedule import cosine
 
 CARD = {
     "name": "small", "schedule": {"kind": "cosine", "T": 20}, "predicts": "v", "size": 8, "levels": 17,
-    "data": "none", "recipe": {"steps": 3}, "measured": {"loss": 0.5},
+    "data": "none", "recipe": {"steps": 3}, "measured": (Result(metric="loss", values=(0.5,)),),
 }  # fmt: skip
 
 
@@ -91,6 +92,18 @@ def test_a_card_from_before_classes_had_names_has_none(path):
 def test_the_recipe_on_a_card_of_version_0_1_comes_back_in_todays_words(path):
     edit(path, recipe={"steps": 3, "lr": 0.1, "precision": "single", "seed": 0})
     assert weights.load(path)[1].recipe == {"steps": 3, "learning_rate": 0.1, "precision": "fp32", "seed": 0}
+
+
+def test_what_a_card_of_version_0_1_measured_comes_back_as_records(path):
+    edit(path, measured={"loss": 0.5, "Fréchet distance": {"n = 10": 3.0}})
+    expected = ("loss", (0.5,)), ("Fréchet distance, n = 10", (3.0,))
+    assert tuple((record.metric, record.values) for record in weights.load(path)[1].measured) == expected
+
+
+@pytest.mark.parametrize("wrong", [{"loss": 0.5}, [], ({"metric": "loss"},)], ids=str)
+def test_what_is_measured_comes_in_records(wrong, without_type_checks):
+    with pytest.raises(ValueError, match=r"^measured: "):
+        replace(made()[1], measured=wrong)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +323,7 @@ def test_a_network_that_could_not_be_read_again_is_not_saved(path, change, reaso
             {"network": "DigitsClassifier", "config": {}},
             "^model: .*predicts: expected None for a Digits",
         ),
-        ({"recipe": {"lr": torch.tensor(1.0)}}, "^card: .*not JSON serializable"),
+        ({"recipe": {"steps": torch.tensor(1.0)}}, "^card: .*not JSON serializable"),
     ],
 )
 def test_a_card_that_could_not_be_read_again_is_not_saved(path, changes, message):
@@ -366,7 +379,7 @@ def test_the_classifier_that_ships_is_as_accurate_as_its_card_says():
     classifier, card = weights.load_classifier("classifier-digits")
     images = data.digits("test")
     right = classifier(data.to_signed(images.images, images.levels)).argmax(1) == images.labels
-    assert right.float().mean().item() == pytest.approx(card.measured["accuracy, 360 of digits('test')"], abs=3e-3)
+    assert right.float().mean().item() == pytest.approx(results.find(card.measured, "accuracy").value, abs=3e-3)
 
 
 def test_names_are_the_sorted_cards_of_the_folder_that_ships(tmp_path, monkeypatch):

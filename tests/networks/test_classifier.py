@@ -18,7 +18,9 @@ def trained(seed=0, epochs=2, count=None):
     torch.manual_seed(0)
     classifier = DigitsClassifier()
     x, labels = signed("train")
-    train_classifier(classifier, x[:count], labels[:count], epochs=epochs, batch_size=64, lr=3e-3, seed=seed)
+    train_classifier(
+        classifier, x[:count], labels[:count], epochs=epochs, batch_size=64, learning_rate=3e-3, seed=seed
+    )
     return classifier
 
 
@@ -88,4 +90,6 @@ def test_another_seed_takes_the_pictures_in_another_order():
 def test_a_batch_larger_than_the_set_is_refused(batch_size):
     x, labels = torch.zeros(200, 1, 8, 8), torch.zeros(200, dtype=torch.long)
     with pytest.raises(ValueError, match=r"^batch_size: expected 1\.\.200"):
-        train_classifier(DigitsClassifier(), x, labels, epochs=1, batch_size=batch_size, lr=1e-3, seed=0)
+        train_classifier(
+            DigitsClassifier(), x, labels, epochs=1, batch_size=batch_size, learning_rate=1e-3, seed=0
+        )

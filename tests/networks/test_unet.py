@@ -77,6 +77,62 @@ def test_the_config_survives_json_and_builds_the_same_network():
     assert torch.equal(twin(x, t), net(x, t))
 
 
+LARGE = {"mults": (1, 2), "classes": 3, "attention": (4,), "size": 8, "blocks": 2, "dropout": 0.5, "heads": 2}
+
+
+def test_a_large_one_has_more_behind_each_block_and_attention_where_it_is_named():
+    net = UNet(1, 8, **LARGE)
+    for chains in (net.down_more, net.up_more):
+        kinds = [[type(part).__name__ for part in chain] for chain in chains]
+        assert kinds == [["Block"], ["Attention", "Block", "Attention"]]
+        assert all(part.heads == 2 for part in chains[1] if isinstance(part, Attention))
+    assert isinstance(net.attention, Attention)
+    x, t = randn(2, 1, 8, 8), torch.tensor([1, 7])
+    out = perturbed(net).eval()(x, t, torch.tensor([0, 3]))
+    assert out.shape == x.shape
+    twin = UNet(**json.loads(json.dumps(net.config))).eval()
+    twin.load_state_dict(net.state_dict())
+    assert torch.equal(twin(x, t, torch.tensor([0, 3])), out)
+
+
+def test_every_part_of_a_large_one_is_asked():
+    net = perturbed(UNet(1, 16, **LARGE | {"dropout": 0.0}))
+    (net(randn(4, 1, 8, 8), T) * randn(4, 1, 8, 8, seed=2)).sum().backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-4] == []
+
+
+def test_dropout_leaves_out_its_share_while_training_and_nothing_afterwards():
+    block, x, e = perturbed(Block(8, 8, 4, dropout=0.25)), randn(2, 8, 16, 16), randn(2, 4)
+    seen = []
+    block.conv2.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    block.train()(x, e), block.eval()(x, e)
+    dropped = (seen[0] == 0).float().mean().item()
+    assert dropped == pytest.approx(0.25, abs=0.03)
+    assert (seen[1] != 0).all()
+    assert_close(seen[0][seen[0] != 0], seen[1][seen[0] != 0] / 0.75)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("attention", {"attention": (5,), "size": 8}), ("attention", {"attention": (4,)}),
+        ("blocks", {"blocks": 0}), ("blocks", {"blocks": 10**9}), ("heads", {"heads": 3, "attention": True}),
+    ],
+)  # fmt: skip
+def test_a_part_that_cannot_be_is_refused_by_name(name, wrong):
+    with pytest.raises(ValueError, match=f"^{name}: expected "):
+        UNet(1, 8, **wrong)
+
+
+def test_one_without_more_has_the_weights_and_the_first_numbers_that_it_always_had():
+    torch.manual_seed(0)
+    net = UNet(1, 8, mults=(1, 2), patch=2, classes=3, attention=True)
+    assert not any("more" in name for name in net.state_dict())
+    torch.manual_seed(0)
+    assert torch.equal(net.time[0].weight, torch.nn.Linear(8, 32).weight)
+    assert sum(p.double().abs().sum().item() for p in net.parameters()) == pytest.approx(1512.175, rel=1e-6)
+
+
 # What it hears
 
 
