@@ -118,6 +118,8 @@ class UNet(nn.Module):
         widths = [width * m for m in mults]
         if any(w != 4 and (w < 8 or w % 8) for w in (width, *widths)):
             raise ValueError(f"width: expected 4 or multiples of 8 at every level, got {widths}")
+        if patch < 1:
+            raise ValueError(f"patch: expected 1 or more, got {patch}")
         self.width, self.classes = width, classes
         self.multiple = patch * 2 ** (len(widths) - 1)
         embedding = 4 * width
