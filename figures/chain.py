@@ -22,8 +22,7 @@ def build(folder: Path | None = None) -> Path:
     eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     figure, axes = plt.subplots(figsize=(8.4, 2.4))
     for k, t in enumerate(TIMES):
-        q = q_marginal(post, torch.tensor([t]), x0) if t else None
-        x = x0 if q is None else q.mean + q.var.sqrt() * eps
+        x = q_marginal(post, t, x0).sample(eps=eps) if t else x0
         place = (2 * k - 0.6, 2 * k + 0.6, -0.6, 0.6)
         grey = plots.pixels(x, clip=True)[0]
         axes.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=place, aspect="auto")

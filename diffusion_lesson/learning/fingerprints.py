@@ -41,9 +41,9 @@ def of_betas(betas: Tensor) -> dict[str, str]:
 
 def of_images(images: Tensor, labels: Tensor | None) -> dict[str, str]:
     """N pictures in their order, as 64 weighted sums of all their pixels; and the labels, exactly."""
-    place = torch.arange(images[0].numel(), dtype=torch.float64).mul(1.7).cos()
-    sums = torch.zeros(_GROUPS, dtype=torch.float64)
-    number = torch.arange(len(images))
+    place = torch.arange(images[0].numel(), dtype=torch.float64, device="cpu").mul(1.7).cos()
+    sums = torch.zeros(_GROUPS, dtype=torch.float64, device="cpu")
+    number = torch.arange(len(images), device="cpu")
     for part, which in zip(images.split(4096), number.split(4096), strict=True):
         each = part.detach().cpu().double().flatten(1) @ place * which.double().mul(0.7).cos()
         sums.index_add_(0, which % _GROUPS, each)

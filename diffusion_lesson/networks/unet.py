@@ -59,6 +59,8 @@ class UNet(nn.Module):
         widths = [width * m for m in mults]
         if any(w != 4 and (w < 8 or w % 8) for w in (width, *widths)):
             raise ValueError(f"width: expected 4 or multiples of 8 at every level, got {widths}")
+        if patch < 1:
+            raise ValueError(f"patch: expected 1 or more, got {patch}")
         self.width, self.classes = width, classes
         self.multiple = patch * 2 ** (len(widths) - 1)
         sides = [(size or 0) / (patch * 2**level) for level in range(len(widths))]

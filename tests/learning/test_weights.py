@@ -466,6 +466,7 @@ def test_a_card_that_is_none_is_named(path, text):
     [
         {"config": {"channels_in": 1, "width": 4, "depth": 7}},
         {"config": {"channels_in": 1, "width": 5}},
+        {"config": {"channels_in": 1, "width": 4, "patch": 0}},
         {"schedule": {"kind": "square", "T": 20}},
         {"schedule": {"T": 20}},
         {"schedule": {"kind": "cosine", "beta_1": 1e-4}},

@@ -300,6 +300,12 @@ def test_a_width_that_does_not_fall_into_groups_is_refused(width):
         UNet(1, width)
 
 
+@pytest.mark.parametrize("patch", [0, -2])
+def test_patches_of_no_pixels_are_refused(patch):
+    with pytest.raises(ValueError, match=f"^patch: expected 1 or more, got {patch}"):
+        UNet(1, 4, patch=patch)
+
+
 def test_an_untrained_network_predicts_zero():
     for net in (UNet(1, 8), UNet(3, 8, patch=2, classes=2, attention=True)):
         x = torch.randn(2, net.config["channels_in"], 8, 8)
