@@ -22,9 +22,9 @@ from torch import Tensor
 
 from bench.scores import distances
 from diffusion_lesson.learning import weights
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.page.network import PageNetwork
 from diffusion_lesson.process import samplers
-from diffusion_lesson.process.prediction import as_eps, clipped
 
 RESULT = Path(__file__).with_name("page.json")
 STEPS, SIZE, BATCH = 25, 28, 250
@@ -69,32 +69,30 @@ def normals(seeds: np.ndarray, stream: int = 0) -> Callable[[int], np.ndarray]:
     return lambda count: np.stack([one() for _ in range(count)], axis=1).astype(np.float32)
 
 
-def shipped(name: str = "mnist") -> tuple[torch.nn.Module, weights.Card, PageNetwork]:
+def shipped(name: str = "mnist") -> tuple[Denoiser, PageNetwork]:
     """A network that ships, and the same for the page."""
-    model, schedule, card = weights.load(name)
-    assert schedule is not None
-    assert card.predicts is not None
-    page = PageNetwork(model.state_dict(), card.config, T=schedule.T, predicts=card.predicts, size=card.size)
-    return model, card, page
+    denoiser, card = weights.load_shipped(name)
+    assert card.schedule is not None
+    about = {"schedule": card.schedule, "predicts": denoiser.predicts, "size": card.size}
+    return denoiser, PageNetwork(denoiser.network.state_dict(), card.config, **about)
 
 
 def by_torch(count: int) -> Tensor:
     """What PyTorch draws, with the page's noise."""
-    model, card, _ = shipped()
-    schedule, drawn = card.make_schedule(), []
+    denoiser, drawn = shipped()[0], []
     for seeds in torch.arange(count).split(BATCH):
         z = normals(seeds.numpy(), 1)
         shape = (len(seeds), 1, SIZE, SIZE)
         xT = torch.from_numpy(normals(seeds.numpy())(SIZE**2)).reshape(shape)
-        eps_model = clipped(schedule, as_eps(schedule, model, predicts=card.predicts, labels=seeds % 10))
+        eps_model = denoiser.eps_model(seeds % 10)
         with patch.object(samplers, "noise", lambda x, _, z=z: torch.from_numpy(z(SIZE**2)).reshape(x.shape)):
-            drawn.append(samplers.last(samplers.ddim(schedule, xT, eps_model, steps=STEPS, eta=1.0)))
+            drawn.append(samplers.last(samplers.ddim(denoiser.schedule, xT, eps_model, steps=STEPS, eta=1.0)))
     return torch.cat(drawn)
 
 
 def by_node(count: int) -> tuple[Tensor, dict[str, float]]:
     """What the page's program draws, and how many milliseconds a digit took."""
-    page = shipped()[2]
+    page = shipped()[1]
     with tempfile.TemporaryDirectory() as folder:
         program, out = Path(folder, "program.js"), Path(folder, "drawn")
         program.write_text(page.program, "utf-8")

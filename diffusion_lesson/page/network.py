@@ -24,14 +24,21 @@ _CONFIG = ("width", "mults", "patch", "classes")
 
 
 class PageNetwork:
-    """The U-Net of a state dict and its config, under a cosine schedule of T steps, as a program for a page.
+    """The U-Net of a state dict, as a program for a page. The other arguments are what a card of weights says.
 
     state: arrays or tensors by the network's names; they are kept in half precision. config: the network's own
-    arguments. size: height and width of its pictures, which are grey. predicts: "v" or "eps".
+    arguments. schedule: {"kind": "cosine", "T": …}. predicts: "v" or "eps". size: height and width of its
+    pictures, which are grey.
     """
 
     def __init__(
-        self, state: Mapping[str, Any], config: Mapping[str, Any], *, T: int, predicts: str, size: int
+        self,
+        state: Mapping[str, Any],
+        config: Mapping[str, Any],
+        *,
+        schedule: Mapping[str, Any],
+        predicts: str,
+        size: int,
     ) -> None:
         if config.get("channels_in") != 1 or config.get("attention"):
             raise ValueError(f"config: expected channels_in = 1 and no attention, got {dict(config)}")
@@ -40,10 +47,10 @@ class PageNetwork:
         multiple = config["patch"] * 2 ** (len(config["mults"]) - 1)
         if size < 1 or size % multiple:
             raise ValueError(f"size: expected a multiple of {multiple}, got {size}")
-        if T < 1:
-            raise ValueError(f"T: expected 1 step or more, got {T}")
+        if schedule.keys() != {"kind", "T"} or schedule["kind"] != "cosine" or schedule["T"] < 1:
+            raise ValueError(f'schedule: expected {{"kind": "cosine", "T": 1 or more}}, got {dict(schedule)}')
         self.config = {key: config[key] for key in _CONFIG} | {"size": size}
-        self.T, self.predicts, self.size = T, predicts, size
+        self.T, self.predicts, self.size = schedule["T"], predicts, size
         with np.errstate(over="ignore"):  # they are looked for, below
             self._state = {name: array(numbers).astype("<f2") for name, numbers in state.items()}
         endless = [name for name, numbers in self._state.items() if not np.isfinite(numbers).all()]

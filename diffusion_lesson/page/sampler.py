@@ -146,17 +146,19 @@ class PageSampler:
             return _slider("t", "t", 1, network.T, self._start) + _row(
                 [_choice("picture", "picture", which, "0"), *label, *seed]
             )
+        strength = _choice("guidance", "guidance", _same(("0", "1", "1.5", "2", "4", "8")), "1")
+        if count:
+            label.append(strength)
         if self.kind == "redraw":
             pads = [_button("clear", "Clear"), _button("example", "Draw one for me")]
             go = _button("go", "Take the noise out")
             return _slider("t", "t", 1, network.T, self._start) + _row([go, *label, *pads, *seed])
         steps = [str(n) for n in (1, 2, 5, 10, 25, 50, 100, 250) if n <= network.T]
-        guidance = [_choice("guidance", "guidance", _same(("0", "1", "1.5", "2", "4", "8")), "1")] if count else []
         chosen = [
             _choice("steps", "steps", _same(steps), "25"),
             _choice("eta", "η", _same(("0", "0.2", "0.5", "1")), "1"),
         ]
-        return _slider("at", "step", 0, 25, 0) + _row([_button("play", "Walk"), *label, *guidance, *chosen, *seed])
+        return _slider("at", "step", 0, 25, 0) + _row([_button("play", "Walk"), *label, *chosen, *seed])
 
 
 def _row(parts: Sequence[str]) -> str:

@@ -81,7 +81,7 @@ for name, there in json.loads(raw[8:begin]).items():
         numbers = np.frombuffer(raw[begin + first : begin + last], "<f2")
         state[current_name(name)] = numbers.reshape(there["shape"])
 config = {"channels_in": 1, "width": 32, "mults": [1, 2], "patch": 2, "classes": 10}
-network = PageNetwork(state, config, T=1000, predicts="v", size=28)
+network = PageNetwork(state, config, schedule={"kind": "cosine", "T": 1000}, predicts="v", size=28)
 films = {"still": -np.ones((3, 28, 28)), "labels": ["one", "two", "three"], "alt": "a still picture"}
 PageSampler(network, "redraw", **films, caption="It waits for the next", carry=False)""",
     """\
@@ -189,7 +189,7 @@ def server(python, arguments, folder):
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)  # a busy machine takes its time
         log.close()
 
 

@@ -10,7 +10,6 @@ from bench.page import normals, shipped
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.page.network import PageNetwork
 from diffusion_lesson.process import samplers, schedule
-from diffusion_lesson.process.prediction import as_eps, clipped, guided
 
 REDRAW, DIGIT, DENOISE, WALK = 2, 3, 4, 5  # which figure of the lesson under test
 
@@ -52,13 +51,13 @@ def compared(page, model, network, *, plain, count):
 
 
 def test_the_shipped_network_gives_pytorchs_numbers(blank, mnist):
-    worst, name = compared(blank, mnist[0], mnist[2], plain=False, count=200)
+    worst, name = compared(blank, mnist[0].network, mnist[1], plain=False, count=200)
     assert name == "WasmOperations"
     assert worst <= 1e-4
 
 
 def test_so_does_plain_javascript(blank, mnist):
-    worst, name = compared(blank, mnist[0], mnist[2], plain=True, count=20)
+    worst, name = compared(blank, mnist[0].network, mnist[1], plain=True, count=20)
     assert name == "PlainOperations"
     assert worst <= 1e-4
 
@@ -66,7 +65,7 @@ def test_so_does_plain_javascript(blank, mnist):
 def test_without_webassembly_the_page_falls_back_to_plain_javascript(blank, mnist):
     blank.add_init_script("delete globalThis.WebAssembly")
     blank.goto("about:blank")
-    worst, name = compared(blank, mnist[0], mnist[2], plain=False, count=2)
+    worst, name = compared(blank, mnist[0].network, mnist[1], plain=False, count=2)
     assert name == "PlainOperations"
     assert worst <= 1e-4
 
@@ -85,15 +84,16 @@ def test_any_u_net_gives_pytorchs_numbers(blank, config, size, predicts, plain):
     model = UNet(1, config["width"], **{key: value for key, value in config.items() if key != "width"})
     for parameter in model.parameters():
         parameter.data = (parameter.data + 0.2 * torch.randn_like(parameter)).half().float()
-    network = PageNetwork(model.state_dict(), model.config, T=100, predicts=predicts, size=size)
+    cosine = {"kind": "cosine", "T": 100}
+    network = PageNetwork(model.state_dict(), model.config, schedule=cosine, predicts=predicts, size=size)
     assert compared(blank, model, network, plain=plain, count=20)[0] <= 1e-4
 
 
 def test_the_pages_noise_is_the_documented_generator_and_normal(blank, mnist):
-    blank.add_script_tag(content=mnist[2].program)
+    blank.add_script_tag(content=mnist[1].program)
     draws = """([key, count]) => [[0, 0], [1, 0], [123456, 1]].map(
       ([seed, stream]) => [...globalThis.diffusionLesson[key].normals(seed, stream)(count)])"""
-    got = np.array(blank.evaluate(draws, [mnist[2].key, 20_000]))
+    got = np.array(blank.evaluate(draws, [mnist[1].key, 20_000]))
     for row, (seed, stream) in zip(got, [(0, 0), (1, 0), (123456, 1)], strict=True):
         np.testing.assert_allclose(row, normals(np.array([seed]), stream)(20_000)[0], rtol=1e-5, atol=1e-6)
         assert abs(row.mean()) < 4 / 20_000**0.5
@@ -108,7 +108,7 @@ def test_the_pages_noise_is_the_documented_generator_and_normal(blank, mnist):
 )
 def test_a_walk_is_process_samplers_ddim(blank, mnist, monkeypatch, steps, eta, label, guidance):
     """Step by step, with the same noise. Differences grow on the way, as those of two runs of PyTorch do."""
-    model, card, network = mnist
+    denoiser, network = mnist
     blank.add_script_tag(content=network.program)
     walk = """([key, told]) => {
       const {network, ddim, normals} = globalThis.diffusionLesson[key];
@@ -116,25 +116,20 @@ def test_a_walk_is_process_samplers_ddim(blank, mnist, monkeypatch, steps, eta, 
     }"""
     told = {"steps": steps, "eta": eta, "label": label, "guidance": guidance}
     got = blank.evaluate(walk, [network.key, told])
-    cosine = card.make_schedule()
-    free = as_eps(cosine, model, predicts=card.predicts)
-    eps_model = free
-    if label >= 0:
-        eps_model = guided(
-            as_eps(cosine, model, predicts=card.predicts, labels=torch.tensor([label])), free, guidance
-        )
+    labels = torch.tensor([label]) if label >= 0 else None
+    eps_model = denoiser.eps_model(labels, guidance_scale=guidance)
     z = normals(np.array([5]), 1)
     monkeypatch.setattr(samplers, "noise", lambda x, _: torch.from_numpy(z(784)).reshape(x.shape))
     xT = torch.from_numpy(normals(np.array([5]))(784)).reshape(1, 1, 28, 28)
-    wanted = list(samplers.ddim(cosine, xT, clipped(cosine, eps_model), steps=steps, eta=eta))
+    wanted = list(samplers.ddim(denoiser.schedule, xT, eps_model, steps=steps, eta=eta))
     assert [t for t, _ in got] == [round(1000 * k / steps) for k in range(steps - 1, -1, -1)]
     for (_, x), other in zip(got, wanted, strict=True):
         torch.testing.assert_close(torch.tensor(x), other.flatten(), atol=2e-3, rtol=0)
 
 
 def test_the_schedule_is_pythons(blank, mnist):
-    blank.add_script_tag(content=mnist[2].program)
-    got = blank.evaluate("key => globalThis.diffusionLesson[key].network().schedule", mnist[2].key)
+    blank.add_script_tag(content=mnist[1].program)
+    got = blank.evaluate("key => globalThis.diffusionLesson[key].network().schedule", mnist[1].key)
     ours = schedule.cosine(1000)
     np.testing.assert_allclose(got["signal"], ours.alpha_bars, rtol=1e-10)
     np.testing.assert_allclose(got["noise"], ours.one_minus_alpha_bars, rtol=1e-10)
@@ -160,10 +155,10 @@ TIMES = """key => {
 
 def test_time_of_a_call_and_of_a_digit(blank, mnist, slack, record_property):
     """6 ms a call and 150 ms a labelled digit of 25 steps, 95 of 100; the best of three tries."""
-    blank.add_script_tag(content=mnist[2].program)
+    blank.add_script_tag(content=mnist[1].program)
     rounds = []
     for _ in range(3):
-        rounds.append(blank.evaluate(TIMES, mnist[2].key))
+        rounds.append(blank.evaluate(TIMES, mnist[1].key))
         if rounds[-1]["call"] <= 6 and rounds[-1]["digit"] <= 150:
             break
     print("; ".join(f"a call {r['call']:.1f} ms, a digit {r['digit']:.0f} ms" for r in rounds))
@@ -339,7 +334,7 @@ def test_a_figure_without_its_network_says_which_cell_to_run(blank, mnist):
 
     options = {"still": np.zeros((1, 28, 28)), "labels": ["noise"], "caption": "c", "alt": "a"}
     bare, full = (
-        PageSampler(mnist[2], "digit", **options, carry=carry)._repr_mimebundle_()["text/html"]
+        PageSampler(mnist[1], "digit", **options, carry=carry)._repr_mimebundle_()["text/html"]
         for carry in (False, True)
     )
     blank.set_content(bare)
@@ -352,8 +347,8 @@ def test_a_site_keeps_the_network_in_a_file(chromium, mnist, tmp_path):
     from diffusion_lesson.page.sampler import PageSampler
 
     options = {"still": np.zeros((1, 28, 28)), "labels": ["noise"], "caption": "c", "alt": "a", "carry": False}
-    text = PageSampler(mnist[2], "digit", **options)._repr_mimebundle_()["text/html"]
-    (tmp_path / "network.js").write_text(mnist[2].program, "utf-8")
+    text = PageSampler(mnist[1], "digit", **options)._repr_mimebundle_()["text/html"]
+    (tmp_path / "network.js").write_text(mnist[1].program, "utf-8")
     (tmp_path / "page.html").write_text(text.replace("<figure ", '<figure data-src="network.js" '), "utf-8")
     page = chromium.new_page()
     page.goto((tmp_path / "page.html").as_uri())

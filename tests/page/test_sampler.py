@@ -28,7 +28,11 @@ CONFIG = {"channels_in": 1, "width": 8, "mults": [1, 2], "patch": 2, "classes": 
 
 def network(state=None, config=CONFIG, **options):
     state = {"stem.weight": np.ones((2, 3))} if state is None else state
-    return PageNetwork(state, config, **{"T": 100, "predicts": "v", "size": 8} | options)
+    return PageNetwork(state, config, **{"schedule": cosine(100), "predicts": "v", "size": 8} | options)
+
+
+def cosine(T):
+    return {"kind": "cosine", "T": T}
 
 
 def figure(kind="walk", net=None, **options):
@@ -96,7 +100,7 @@ def test_a_key_stands_for_the_numbers_and_the_code(monkeypatch):
     others = [
         network({"stem.weight": np.full((2, 3), 2.0)}),
         network({"stem.bias": np.ones((2, 3))}),
-        network(T=50),
+        network(schedule=cosine(50)),
         network(predicts="eps"),
         network(size=12),
     ]
@@ -141,7 +145,7 @@ def test_labels_are_offered_where_the_network_knows_some():
 
 
 def test_a_short_schedule_offers_no_more_steps_than_it_has():
-    offered = page("walk", network(T=20)).partition('name="steps"')[2].partition("</select>")[0]
+    offered = page("walk", network(schedule=cosine(20))).partition('name="steps"')[2].partition("</select>")[0]
     assert re.findall(r'value="(\d+)"', offered) == ["1", "2", "5", "10"]
 
 
@@ -157,7 +161,9 @@ def test_it_says_what_it_is():
         ({"config": CONFIG | {"attention": True}}, "config: expected channels_in = 1 and no attention, got"),
         ({"predicts": "x0"}, "predicts: expected 'v' or 'eps', got 'x0'"),
         ({"size": 10}, "size: expected a multiple of 4, got 10"),
-        ({"T": 0}, "T: expected 1 step or more, got 0"),
+        ({"schedule": cosine(0)}, r"schedule: expected \{.*\}, got \{'kind': 'cosine', 'T': 0\}"),
+        ({"schedule": {"kind": "linear", "T": 9}}, "schedule: expected .*, got .*linear"),
+        ({"schedule": cosine(9) | {"offset": 0}}, "schedule: expected .*, got .*offset"),
         ({"state": {"stem.bias": np.array([7e4])}}, r"state: expected .* others in \['stem.bias'\]"),
     ],
 )
