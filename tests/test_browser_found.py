@@ -69,6 +69,6 @@ def test_no_path_at_all_is_the_paths_that_every_shell_looks_in(tmp_path):
 def test_what_is_left_out_is_counted_by_its_reason():
     assert chrome.unchecked([]) == []
     assert chrome.unchecked(["no npm", "no browser", "no npm"]) == [
-        "NOT CHECKED: 2 tests of the sliders in a browser. no npm",
-        "NOT CHECKED: 1 test of the sliders in a browser. no browser",
+        "NOT CHECKED: 2 tests of the figures in a browser. no npm",
+        "NOT CHECKED: 1 test of the figures in a browser. no browser",
     ]

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,19 +57,8 @@ class Panel:
     mix: list[list[float]] | None = None  # opacity of the second picture and contrast, for each frame
 
     def still(self, name: str, alt: str, labels: list[str], room: int) -> str:
-        """The filmstrip as HTML that no sanitizer takes apart: images, line breaks and words."""
-        height, width = self.film.shape[1:3]
-        beside = len(self.film) if width < 2 * height else 1
-        shown = width * max(1, (room // beside - 8) // width) if width <= room // beside else room // beside
-        images = []
-        for picture, label in zip(self.film, labels, strict=True):
-            words = html.escape(", ".join(filter(None, (alt, name, label))))
-            uri = _uri(picture, "PNG", optimize=True)
-            images.append(
-                f'<span style="display:inline-block;margin:0 4px 4px 0"><img src="{uri}" width="{shown}" '
-                f'alt="{words}" style="image-rendering:pixelated"><br>{html.escape(label)}</span> '
-            )
-        return (f"{html.escape(name)}<br>" if name else "") + "".join(images)
+        """The filmstrip as HTML, with the panel's name above it."""
+        return filmstrip(self.film, name, alt, labels, room)
 
     def markup(self, name: str, alt: str, css_width: int, start: int) -> str:
         """The live picture as HTML, moved by --i or by data-mix, with its name above it."""
@@ -133,6 +123,22 @@ def panel(
 def film_indices(count: int) -> list[int]:
     """The frames of the filmstrip: first, last, and evenly between."""
     return sorted({round(k) for k in np.linspace(0, count - 1, min(_FILM, count))})
+
+
+def filmstrip(film: np.ndarray, name: str, alt: str, labels: Sequence[str], room: int) -> str:
+    """Bytes (n, H, W) or (n, H, W, 3) as HTML that no sanitizer takes apart: images, line breaks and words."""
+    height, width = film.shape[1:3]
+    beside = len(film) if width < 2 * height else 1
+    shown = width * max(1, (room // beside - 8) // width) if width <= room // beside else room // beside
+    images = []
+    for picture, label in zip(film, labels, strict=True):
+        words = html.escape(", ".join(filter(None, (alt, name, label))))
+        uri = _uri(picture, "PNG", optimize=True)
+        images.append(
+            f'<span style="display:inline-block;margin:0 4px 4px 0"><img src="{uri}" width="{shown}" '
+            f'alt="{words}" style="image-rendering:pixelated"><br>{html.escape(label)}</span> '
+        )
+    return (f"{html.escape(name)}<br>" if name else "") + "".join(images)
 
 
 def _tiled(pictures: np.ndarray, columns: int) -> np.ndarray:

@@ -38,7 +38,7 @@ _PLAY = (
 _WAKE = "const d=this.closest('div');d.style.display='none';d.nextElementSibling.style.display='block'"
 # Jupyter's command mode takes the keys of a focused slider unless the element itself refuses: JupyterLab
 # and Notebook 7 look for the attribute, the classic notebook listens further out.
-_KEYS = 'data-lm-suppress-shortcuts="true" onkeydown="event.stopPropagation()"'
+KEYS = 'data-lm-suppress-shortcuts="true" onkeydown="event.stopPropagation()"'
 
 
 def _curve(values: Any, count: int) -> np.ndarray:
@@ -143,12 +143,12 @@ class TimestepSlider:
             f'<div>{film}</div><div style="display:none">'
             f'<div style="display:flex;flex-wrap:wrap;gap:{_GAP}px">{panels}</div>{self._svg()}'
             f'<div style="display:flex;gap:.6em;align-items:center;margin:.3em 0">'
-            f'<button type="button" aria-label="play" style="min-width:2.2em;min-height:2em" {_KEYS} '
+            f'<button type="button" aria-label="play" style="min-width:2.2em;min-height:2em" {KEYS} '
             f'onclick="{e(_PLAY)}">\u25b6\ufe0e</button>'
             f'<input type="range" min="0" max="{self.count - 1}" value="{self.start}" aria-label="timestep" '
             f'aria-valuetext="{e(label)}" autocomplete="off" '
             f'style="flex:1;min-width:8em;min-height:24px;margin:0" '
-            f'{_KEYS} oninput="{e(_INPUT)}"><output aria-live="off" style="min-width:8em;'
+            f'{KEYS} oninput="{e(_INPUT)}"><output aria-live="off" style="min-width:8em;'
             f'font-variant-numeric:tabular-nums">{e(label)}</output></div></div>'
             f"<figcaption>{e(self.caption)}</figcaption></figure>"
         )

@@ -66,6 +66,6 @@ def find(
 def unchecked(reasons: list[str]) -> list[str]:
     """What the last lines of a run say: how many browser tests were skipped, for each reason."""
     return [
-        f"NOT CHECKED: {count} test{'s' * (count > 1)} of the sliders in a browser. {reason}"
+        f"NOT CHECKED: {count} test{'s' * (count > 1)} of the figures in a browser. {reason}"
         for reason, count in Counter(reasons).items()
     ]

@@ -67,6 +67,32 @@ def words(grey, kind):
     return f"A {kind} on grey {grey}"
 LiveFigure(draw, alt=words, grey=slider(0, 100, 50), kind=choice(["curve", "line"]))""",
     """\
+import json
+from pathlib import Path
+from diffusion_lesson.networks.names import current_name
+from diffusion_lesson.page.network import PageNetwork
+from diffusion_lesson.page.sampler import PageSampler
+raw = Path(plots.__file__).parents[1].joinpath("learning", "trained", "mnist.safetensors").read_bytes()
+begin = 8 + int.from_bytes(raw[:8], "little")  # the shipped network, where there is no PyTorch to read it
+state = {}
+for name, there in json.loads(raw[8:begin]).items():
+    if name != "__metadata__":
+        first, last = there["data_offsets"]
+        numbers = np.frombuffer(raw[begin + first : begin + last], "<f2")
+        state[current_name(name)] = numbers.reshape(there["shape"])
+config = {"channels_in": 1, "width": 32, "mults": [1, 2], "patch": 2, "classes": 10}
+network = PageNetwork(state, config, schedule={"kind": "cosine", "T": 1000}, predicts="v", size=28)
+films = {"still": -np.ones((3, 28, 28)), "labels": ["one", "two", "three"], "alt": "a still picture"}
+PageSampler(network, "redraw", **films, caption="It waits for the next", carry=False)""",
+    """\
+PageSampler(network, "digit", **films, caption="It carries the network")""",
+    """\
+square = -np.ones((2, 28, 28))
+square[:, 8:20, 8:20] = 1
+PageSampler(network, "denoise", **films, caption="A square with noise", pictures=square, carry=False)""",
+    """\
+PageSampler(network, "walk", **films, caption="A walk", carry=False)""",
+    """\
 figure = Figure()
 figure.subplots().plot([0, 1], **plots.ROLES["data"])
 plots.show(figure, alt="A black line rises from 0 to 1")""",
@@ -163,7 +189,7 @@ def server(python, arguments, folder):
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)  # a busy machine takes its time
         log.close()
 
 

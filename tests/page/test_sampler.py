@@ -1,0 +1,195 @@
+"""The figures that draw: one piece of HTML that holds the network once, and asks for nothing."""
+
+import hashlib
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffusion_lesson.page import network as module
+from diffusion_lesson.page.network import HERE, PageNetwork
+from diffusion_lesson.page.sampler import PageSampler
+
+COMPILER = "0.28.20"  # of AssemblyScript
+FLAGS = ["-O3", "--noAssert", "--runtime", "stub", "--importMemory", "--noExportMemory", "--enable", "simd"]
+# Who changes kernels.ts builds kernels.wasm anew (its first lines say how), and writes both down here.
+SHA256 = {
+    "kernels.ts": "0c9e03276a4730f2d5bad1ac00463b69102a729eda7032a2af12c705f9de7dab",
+    "kernels.wasm": "f7fe9d521f2c7efd764534a365821c24d7dd1581b49007f6f9b15461bcac5573",
+}
+CONFIG = {"channels_in": 1, "width": 8, "mults": [1, 2], "patch": 2, "classes": 3, "attention": False}
+
+
+def network(state=None, config=CONFIG, **options):
+    state = {"stem.weight": np.ones((2, 3))} if state is None else state
+    return PageNetwork(state, config, **{"schedule": cosine(100), "predicts": "v", "size": 8} | options)
+
+
+def cosine(T):
+    return {"kind": "cosine", "T": T}
+
+
+def figure(kind="walk", net=None, **options):
+    given = {"still": np.zeros((2, 8, 8)), "labels": ["a", "b"], "caption": "A <caption>"}
+    given["alt"] = "two <grey> squares"
+    if kind == "denoise":
+        given["pictures"] = np.zeros((1, 8, 8))
+    return PageSampler(network() if net is None else net, kind, **given | options)
+
+
+def page(*args, **options):
+    return figure(*args, **options)._repr_mimebundle_()["text/html"]
+
+
+@pytest.mark.parametrize("name", SHA256)
+def test_the_kernels_are_those_that_were_built(name):
+    assert hashlib.sha256((HERE / name).read_bytes()).hexdigest() == SHA256[name]
+
+
+def test_the_source_says_how_it_is_built():
+    head = (HERE / "kernels.ts").read_text("utf-8")[:600]
+    assert f"npm install assemblyscript@{COMPILER}" in head
+    assert f"npx asc kernels.ts -o kernels.wasm {' '.join(FLAGS)}\n" in head
+
+
+def test_the_kernels_can_be_built_again_byte_for_byte(tmp_path):
+    """Where the compiler can be had: npm fetches it, 100 MB on the disk."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed: the WebAssembly is known by its hash and its numbers alone")
+    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", f"assemblyscript@{COMPILER}"]
+    done = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"CI": "1"})
+    if done.returncode:
+        pytest.skip(f"AssemblyScript could not be fetched: {done.stderr[-300:]}")
+    shutil.copy(HERE / "kernels.ts", tmp_path)
+    command = ["node_modules/.bin/asc", "kernels.ts", "-o", "again.wasm", *FLAGS]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert (tmp_path / "again.wasm").read_bytes() == (HERE / "kernels.wasm").read_bytes()
+
+
+def test_the_program_holds_the_numbers_and_what_they_mean():
+    net = network({"stem.weight": np.array([[0.5, -2.0]]), "stem.bias": np.array([65504.0])})
+    given = json.loads(re.search(r"\nregister\(key, (\{.*\})\);", net.program)[1])
+    assert given["shapes"] == [["stem.weight", [1, 2]], ["stem.bias", [1]]]
+    assert given["config"] == {"width": 8, "mults": [1, 2], "patch": 2, "classes": 3, "size": 8}
+    assert (given["T"], given["predicts"]) == (100, "v")
+    raw = module.base64.b64decode(given["weights"])
+    assert np.frombuffer(raw, "<f2").tolist() == [0.5, -2.0, 65504.0]
+    assert module.base64.b64decode(given["kernels"]) == (HERE / "kernels.wasm").read_bytes()
+
+
+def test_the_program_carries_no_comments_and_all_code():
+    program = network().program
+    lines = [line.strip() for part in module.PARTS for line in (HERE / part).read_text("utf-8").splitlines()]
+    code = [line for line in lines if line and not line.startswith(("//", "/*", "*"))]
+    assert len(code) > 200
+    assert "\n".join(code) in program
+    assert not re.search(r"^\s*(//|/\*|\*)", program, re.MULTILINE)
+    assert len(program) < 30_000  # besides the weights
+
+
+def test_a_key_stands_for_the_numbers_and_the_code(monkeypatch):
+    ours = network()
+    assert ours.key == network().key
+    assert f'const key="{ours.key}"' in ours.program
+    others = [
+        network({"stem.weight": np.full((2, 3), 2.0)}),
+        network({"stem.bias": np.ones((2, 3))}),
+        network(schedule=cosine(50)),
+        network(predicts="eps"),
+        network(size=12),
+    ]
+    monkeypatch.setattr(module, "PARTS", module.PARTS[:-1])
+    assert len({ours.key, network().key, *(other.key for other in others)}) == 7
+
+
+@pytest.mark.parametrize("kind", ["digit", "denoise", "walk", "redraw"])
+def test_a_figure_is_self_contained(kind):
+    text = page(kind)
+    assert not re.search(r"\sid=|<script|https?:|<link|@import", re.sub(r'data-program="[^"]*"', "", text))
+    assert "http" not in network().program
+    assert text.count("<img ") == text.count('alt="two &lt;grey&gt; squares, ') == 2
+    assert "A &lt;caption&gt;" in text
+    assert re.findall(r"<img [^>]*?onload", text) == [re.search(r"<img [^>]*?onload", text)[0]]
+    for control in re.findall(r"<(?:input|select|button) [^>]*>", text):
+        assert "data-lm-suppress-shortcuts" in control
+    for control in re.findall(r"<input [^>]*>", text):
+        assert "aria-label=" in control or f"<label>seed {control}" in text
+
+
+def test_the_network_is_in_one_figure_as_the_program_itself():
+    net = network()
+    assert html.unescape(re.search(r'data-program="([^"]*)"', page(net=net))[1]) == net.program
+    other = page(net=net, carry=False)
+    assert "data-program=" not in other
+    assert f'data-network="{net.key}"' in other
+    assert len(other) < 10_000
+
+
+def test_the_same_figure_is_the_same_text():
+    assert page("denoise") == page("denoise")
+
+
+def test_labels_are_offered_where_the_network_knows_some():
+    assert page("digit").count("<button") == 4
+    assert ">2</option>" in page("redraw").partition('name="label"')[2].partition("</select>")[0]
+    without = network(config=CONFIG | {"classes": 0})
+    assert 'name="label"' not in page("walk", without)
+    assert 'name="guidance"' not in page("walk", without)
+    assert page("digit", without).count("<button") == 1
+
+
+def test_a_short_schedule_offers_no_more_steps_than_it_has():
+    offered = page("walk", network(schedule=cosine(20))).partition('name="steps"')[2].partition("</select>")[0]
+    assert re.findall(r'value="(\d+)"', offered) == ["1", "2", "5", "10"]
+
+
+def test_it_says_what_it_is():
+    assert repr(figure()) == "<PageSampler: A <caption>; walk, <PageNetwork: 6 numbers, pictures of 8 × 8>>"
+    assert figure()._repr_mimebundle_()["text/plain"] == repr(figure())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"config": CONFIG | {"channels_in": 3}}, "config: expected channels_in = 1 and no attention, got"),
+        ({"config": CONFIG | {"attention": True}}, "config: expected channels_in = 1 and no attention, got"),
+        ({"predicts": "x0"}, "predicts: expected 'v' or 'eps', got 'x0'"),
+        ({"size": 10}, "size: expected a multiple of 4, got 10"),
+        ({"schedule": cosine(0)}, r"schedule: expected \{.*\}, got \{'kind': 'cosine', 'T': 0\}"),
+        ({"schedule": {"kind": "linear", "T": 9}}, "schedule: expected .*, got .*linear"),
+        ({"schedule": cosine(9) | {"offset": 0}}, "schedule: expected .*, got .*offset"),
+        ({"state": {"stem.bias": np.array([7e4])}}, r"state: expected .* others in \['stem.bias'\]"),
+    ],
+)
+def test_a_network_the_page_cannot_hold_is_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        network(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"kind": "dream"}, "kind: expected one of digit, denoise, walk, redraw, got 'dream'"),
+        ({"pictures": np.zeros((1, 8, 8))}, "pictures: expected none for the kind 'walk', got some"),
+        ({"kind": "denoise", "pictures": None}, "pictures: expected some for the kind 'denoise', got none"),
+        ({"kind": "denoise", "pictures": np.zeros((1, 4, 4))}, "pictures: expected the network's 8 by 8, got"),
+        ({"kind": "denoise", "pictures": np.full((1, 8, 8), 2)}, "pictures: got numbers"),
+        ({"start": 0}, "start: expected a step t from 1 to 100, got 0"),
+        ({"start": 101}, "start: expected a step t from 1 to 100, got 101"),
+        ({"labels": ["a"]}, "labels: expected 2, one for each of still, got 1"),
+        ({"alt": " "}, "alt: got ' '"),
+    ],
+)
+def test_a_figure_that_cannot_be_is_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        figure(**options)
+
+
+def test_what_is_in_the_folder_is_packed():
+    assert {path.name for path in Path(HERE).iterdir()} == {*module.PARTS, *SHA256}
