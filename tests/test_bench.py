@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import floors, make_it_yours, table
-from diffusion_lesson.learning import metrics, results, weights
+from bench import colour, floors, make_it_yours, table
+from diffusion_lesson.learning import data, metrics, results, weights
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
@@ -82,3 +82,54 @@ def test_the_floors_in_the_readme_are_those_of_the_cards_and_the_bench():
 def test_the_page_of_make_it_yours_is_that_of_its_results():
     results = json.loads((BENCH / "make_it_yours.json").read_text("utf-8"))
     assert make_it_yours.report(results) == (BENCH / "make_it_yours.md").read_text("utf-8")
+
+
+def a_set(count, seed=0):
+    """Smooth colours with a little grain, as photographs have."""
+    g = torch.Generator().manual_seed(seed)
+    coarse = torch.nn.functional.interpolate(torch.rand(count, 3, 4, 4, generator=g), 32, mode="bilinear")
+    x = (200 * coarse + 20 * torch.rand(count, 3, 32, 32, generator=g)).to(torch.uint8)
+    return data.ImageSet(x, torch.arange(count) % 10, tuple("abcdefghij"), 256)
+
+
+def off(a, b):
+    return (a.float() - b.float()).square().mean().sqrt()
+
+
+def test_a_copy_is_near_its_original_and_nearer_at_a_higher_quality():
+    images = a_set(20).images
+    copies = colour.copied(images)
+    assert (copies.shape, copies.dtype) == (images.shape, torch.uint8)
+    assert 0 < off(colour.copied(images, 95), images) < off(copies, images) < 12
+    assert off(copies, images) < off(copies, images.roll(1, 0)) / 3  # each has its own place
+
+
+def test_the_originals_are_the_first_of_the_training_set_beside_their_copies(monkeypatch):
+    sets = {"train": a_set(30), "test": a_set(10, seed=1)}
+    monkeypatch.setattr(data, "cifar10", sets.get)
+    monkeypatch.setattr(colour, "ORIGINALS", 20)
+    originals, copies, labels = colour.Pictures(None).pairs()
+    assert torch.equal(originals, sets["train"].images[:20])
+    assert torch.equal(copies, colour.Pictures(None).copies("train")[0][:20])
+    assert torch.equal(labels, sets["train"].labels[:20])
+    assert len(colour.Pictures(None).copies("test")[1]) == 10
+
+
+def test_pictures_of_a_folder_are_taken_as_they_are_and_copied_where_no_copies_lie_beside_them(tmp_path):
+    found = a_set(20)
+    for k, picture in enumerate(found.images.permute(0, 2, 3, 1).numpy()):
+        path = tmp_path / "originals" / found.names[k % 10] / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        colour.Image.fromarray(picture).save(path)
+    originals, copies, labels = colour.Pictures(tmp_path).pairs()
+    assert torch.equal(copies, colour.copied(originals))
+    (tmp_path / "copies").symlink_to(tmp_path / "originals")
+    given = colour.Pictures(tmp_path).pairs()
+    assert torch.equal(given[1], originals)
+    assert labels.bincount().tolist() == [2] * 10
+
+
+def test_what_was_computed_is_kept_and_not_computed_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(colour, "RUNS", tmp_path / "runs")
+    assert torch.equal(colour.kept("some", lambda: {"x": torch.arange(3)})["x"], torch.arange(3))
+    assert torch.equal(colour.kept("some", lambda: {"x": torch.zeros(3)})["x"], torch.arange(3))

@@ -1,11 +1,18 @@
 """The weights that ship: whole, small, with cards that say what they are, and good for what lessons ask."""
 
+import os
+import re
+import tarfile
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
+from bench import colour
 from diffusion_lesson.learning import data, metrics, weights
 from diffusion_lesson.learning.denoiser import draw
 from diffusion_lesson.process import elbo
@@ -69,6 +76,34 @@ def test_cifar10_draws_what_it_is_told_and_names_its_classes():
     with torch.no_grad():
         found = classifier(drawn("cifar10", labels, guidance_scale=1.5, steps=12)).argmax(1)
     assert (found == labels).float().mean() >= 0.7  # 88 % of 5,000 in 25 steps; of guesses, one in ten
+
+
+def colour_copies(each):
+    """`each` JPEG copies of every class of CIFAR-10's test pictures; skips where there are none."""
+    root = Path(os.environ.get("DIFFUSION_LESSON_DATA", ""))
+    if (root / "cifar10" / "cifar-10-binary.tar.gz").is_file():
+        found = data.cifar10("test")
+        chosen = torch.cat([(found.labels == k).nonzero().flatten()[:each] for k in range(10)])
+        return colour.copied(found.images[chosen]), found.labels[chosen]
+    if not (root / "cifar10-jpeg.tar.gz").is_file():
+        pytest.skip("DIFFUSION_LESSON_DATA names no folder with CIFAR-10's test pictures")
+    names, files = weights.card("cifar10").classes, {}
+    with tarfile.open(root / "cifar10-jpeg.tar.gz") as archive:
+        for member in archive:
+            found = re.fullmatch(r"[^/]+/test/(\w+)/(\d+)\.jpg", member.name)
+            if found and int(found[2]) < each:
+                with Image.open(archive.extractfile(member)) as opened:
+                    files[names.index(found[1]), found[2]] = np.asarray(opened.convert("RGB"))
+    return torch.from_numpy(np.stack([*files.values()])).permute(0, 3, 1, 2), torch.tensor([k for k, _ in files])
+
+
+def test_the_colour_classifier_reads_as_many_test_copies_as_its_card_says():
+    images, labels = colour_copies(50)
+    classifier, _ = weights.load_classifier("classifier-cifar10")
+    with torch.no_grad():
+        right = (classifier(data.to_signed(images)).argmax(1) == labels).float().mean().item()
+    assert len(labels) == 500
+    assert right == pytest.approx(0.886, abs=0.05)  # one standard error is 0.014
 
 
 def test_the_digits_look_more_like_digits_than_noise_does():

@@ -55,6 +55,26 @@ def test_colour_frames():
     assert sheet[5, 1].tolist() == [255, 0, 0]
 
 
+def test_colour_pictures_of_a_batch_are_set_in_a_grid_and_keep_their_colours_in_the_filmstrip():
+    frames = np.full((2, 3, 3, 4, 4), -1.0)  # steps, pictures, colours
+    frames[1, 1, 1] = frames[1, 2, 2] = 1  # at the end the second is green, and the third blue
+    text = page(frames, columns=2)
+    (sheet,) = sheets(text)
+    assert sheet.shape == (2 * 9, 9, 3)
+    assert (sheet[9 + 1, 6].tolist(), sheet[9 + 6, 1].tolist()) == ([0, 255, 0], [0, 0, 255])
+    stills = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", text)
+    last = np.asarray(Image.open(io.BytesIO(base64.b64decode(stills[-1]))).convert("RGB"))
+    assert np.array_equal(last, sheet[9:])
+
+
+def test_the_noise_of_a_colour_picture_has_colours():
+    x0, eps = np.zeros((3, 4, 4)), np.zeros((3, 4, 4))
+    eps[0], eps[2] = 1, -1
+    (sheet,) = sheets(page(Noising(x0, eps, [1.0, 0.5, 0.0])))
+    red, green, blue = sheet[4 + 1, 1].tolist()  # x0 above, eps below
+    assert red > green > blue
+
+
 def test_the_figure_is_self_contained():
     frames = RANDOM.uniform(-1, 1, (5, 4, 4))
     text = page(frames, curve=[1, 2, 3, 4, 5])
