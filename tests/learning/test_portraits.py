@@ -1,4 +1,4 @@
-"""A word for one thing in a few photographs: what is seen of each, the row it begins with, and what is rehearsed."""
+"""A word for one thing in a few photographs: what is seen of each, its first row, and what is rehearsed."""
 
 import hashlib
 
