@@ -50,6 +50,14 @@ def picture(file: Path, size: int) -> np.ndarray:
     return np.asarray(square).reshape(size, size, -1).transpose(2, 0, 1)
 
 
+def dimensions(file: Path) -> tuple[int, int]:
+    """Width and height of a picture, as its pixels are stored. Raises whatever the decoder raises."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(_parted(file.read_bytes())[0]), formats=("JPEG", "PNG", "WEBP")) as stored:
+        return stored.size
+
+
 def _on_white(stored, pixels: bytes):  # type: ignore[no-untyped-def]  # Pillow's images, imported late
     """8 bits of grey (L) or of colour (RGB), and white where the picture is clear."""
     from PIL import Image

@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 
-from diffusion_lesson.learning import data, downloads
+from diffusion_lesson.learning import data, downloads, dreambooth
 from diffusion_lesson.learning.data import (
     ImageSet,
     cifar10,
     digits,
+    dreambooth_dog,
     mnist,
     mnist_small,
     photographs,
@@ -257,11 +259,11 @@ def test_a_damaged_file_that_ships_is_named_with_another_cure(tmp_path, monkeypa
 def place(tmp_path, monkeypatch):
     """Put bytes where an official file belongs, as if they were official; no mirror answers."""
     monkeypatch.setenv("DIFFUSION_LESSON_DATA", str(tmp_path))
-    monkeypatch.setattr(downloads, "_MIRRORS", {"mnist": (), "cifar10": ()})
+    monkeypatch.setattr(downloads, "_MIRRORS", {"mnist": (), "cifar10": (), "dreambooth": ()})
 
     def put(file, content):
         path = tmp_path / file
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_bytes(content)
         monkeypatch.setitem(downloads._CHECKSUMS, file, f"md5:{hashlib.md5(content).hexdigest()}")
         return path
@@ -307,6 +309,65 @@ def test_a_damaged_idx_file_is_named(place, content, message):
         mnist("train")
     assert str(error.value).startswith(f"{path}: ")
     assert "Delete it, and the next call downloads it again." in str(error.value)
+
+
+# The seven dogs, from photographs made here
+
+
+def jpeg(colour, size=(60, 40)):
+    """Of one colour, with a black border left and right of the central square."""
+    out, square = io.BytesIO(), Image.new("RGB", size)
+    square.paste(colour, ((size[0] - size[1]) // 2, 0, (size[0] + size[1]) // 2, size[1]))
+    square.save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+@pytest.fixture
+def dog8(place):
+    return [place(f"dreambooth/dog8/{k:02d}.jpg", jpeg((40 * k, 100, 200))) for k in range(5)]
+
+
+def test_a_dog_is_its_photographs_in_order_and_their_credit(dog8):
+    dog = dreambooth_dog("dog8", size=8)
+    assert dog.images.shape == (5, 3, 8, 8)
+    middle = dog.images[:, :, 4, 4].float()
+    wanted = torch.tensor([[40.0 * k, 100, 200] for k in range(5)])
+    torch.testing.assert_close(middle, wanted, atol=6, rtol=0)
+    assert dog.names == ("dog8, photographs by unsplash.com/@marslady, DreamBooth data set, CC BY 4.0",)
+    assert dog.labels.tolist() == [0] * 5
+    assert dreambooth_dog("dog8").images.shape == (5, 3, 32, 32)
+
+
+def test_there_are_seven_dogs_of_five_or_six_photographs():
+    counts = {dog: len(dreambooth.files(dog)) for dog in dreambooth.PHOTOGRAPHERS}
+    assert counts == {"dog": 5, "dog2": 6, "dog3": 6, "dog5": 5, "dog6": 5, "dog7": 5, "dog8": 5}
+    assert sum(counts.values()) == len(dreambooth.CHECKSUMS) == len(set(dreambooth.CHECKSUMS.values()))
+    assert dreambooth.files("dog3")[:2] == ["dreambooth/dog3/00.jpg", "dreambooth/dog3/01.jpg"]
+
+
+@pytest.mark.parametrize("name", ["dog4", "cat", ""])
+def test_another_dog_is_refused(name):
+    with pytest.raises(ValueError, match=f"^name: expected one of dog, dog2, .*, dog8, got '{name}'"):
+        dreambooth_dog(name)
+
+
+@pytest.mark.parametrize("size", [0, -1, True])
+def test_a_dog_has_at_least_a_pixel(dog8, size):
+    with pytest.raises(ValueError, match=f"^size: got {size}; expected a positive integer"):
+        dreambooth_dog("dog8", size)
+
+
+def test_a_dogs_photograph_that_is_another_file_is_named(dog8):
+    dog8[3].write_bytes(jpeg((1, 2, 3)))
+    with pytest.raises(ValueError, match="its md5 is") as error:
+        dreambooth_dog("dog8")
+    assert str(error.value).startswith(f"{dog8[3]}: ")
+
+
+def test_a_dog_that_cannot_be_had_says_where_it_should_lie(place, tmp_path):
+    with pytest.raises(OSError, match="Connect to the network and call again") as error:
+        dreambooth_dog("dog3")
+    assert str(error.value).startswith(f"{tmp_path / 'dreambooth' / 'dog3' / '00.jpg'}: not there")
 
 
 def archive(members):

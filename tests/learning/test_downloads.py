@@ -48,7 +48,7 @@ class Mirrors:
             def do_GET(self):
                 kind = self.path.split("/")[1]
                 mirrors.asked.append(kind)
-                mirrors.headers = self.headers
+                mirrors.headers, mirrors.path = self.headers, self.path
                 if kind == "missing":
                     return self.send_error(404)
                 if kind == "flaky" and mirrors.asked.count("flaky") < 2:
@@ -342,6 +342,22 @@ def test_the_users_cache_folder_is_the_usual_place(mirrors, tmp_path, monkeypatc
     monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
     mirrors.use("whole")
     assert downloads.fetch(LABELS) == tmp_path / "cache" / "diffusion-lesson" / LABELS
+
+
+@pytest.mark.parametrize("first", [b"\xff\xd8", b"\x1f\x8b"])
+def test_a_photograph_comes_from_its_dogs_folder_and_begins_as_one(mirrors, tmp_path, monkeypatch, first):
+    file, content = "dreambooth/dog8/03.jpg", first + os.urandom(1000)
+    monkeypatch.setattr(sys.modules[__name__], "CONTENT", content)
+    monkeypatch.setitem(downloads._CHECKSUMS, file, "sha256:" + hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(downloads._MIRRORS, "dreambooth", (mirrors.url("whole"),))
+    if first == b"\xff\xd8":
+        assert downloads.fetch(file) == tmp_path / file
+        assert (tmp_path / file).read_bytes() == content
+        assert mirrors.path == "/whole/dog8/03.jpg"
+    else:
+        with pytest.raises(OSError, match="not the file, but what begins with"):
+            downloads.fetch(file)
+        assert not files_in(tmp_path)
 
 
 def test_every_official_file_has_mirrors():

@@ -203,6 +203,81 @@ def test_rehearsal_heeds_its_config(how) -> None:
     assert_close(plain, other, rtol=0.5, atol=0)
 
 
+# A rehearsal that was interrupted
+
+
+STOPPING = {"steps": 6, "batch_size": 4, "drop_labels": 0.5}
+
+
+def kept(folder, stop=None, **changes):
+    """A rehearsal with a folder, left after `stop` steps: (first step, last loss, the network, its average)."""
+    given = {"new": TWO, "label": 7, "old": OLD, "old_labels": OLD_LABELS, "seed": 3} | changes
+    config = TrainConfig(**STOPPING, seed=given.pop("seed"))
+    which = given.pop("denoiser", Denoiser(network(), cosine(50), "v", 10))
+    steps = []
+    for progress in personalise.rehearse(which, config=config, checkpoint=folder, checkpoint_every=2, **given):
+        steps.append(progress)
+        if progress.step == stop:
+            break
+    return steps[0].step, steps[-1].loss, which.network.state_dict(), steps[-1].averaged.state_dict()
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 5, 6])
+def test_a_rehearsal_goes_on_as_if_it_had_never_stopped(tmp_path, stop) -> None:
+    kept(tmp_path / "stopped", stop)
+    first, *again = kept(tmp_path / "stopped")
+    _, *whole = kept(tmp_path / "whole")
+    assert first == {1: 1, 2: 3, 3: 3, 5: 5, 6: 6}[stop]
+    assert_close(again, whole, rtol=0, atol=0)
+
+
+def test_a_step_can_be_kept_between_two_checkpoints(tmp_path) -> None:
+    loop = personalise.rehearse(
+        Denoiser(network(), cosine(50), "v", 10), TWO, 7, OLD, OLD_LABELS, TrainConfig(**STOPPING, seed=3),
+        checkpoint=tmp_path, checkpoint_every=100,
+    )  # fmt: skip
+    for _ in range(3):
+        progress = next(loop)
+    progress.save()
+    loop.close()
+    assert kept(tmp_path)[0] == 4
+
+
+OTHERS = {
+    "images": {"new": TWO.flip(0)},
+    "old": {"old": OLD.flip(0)},
+    "label": {"label": 8},
+    "seed": {"seed": 4},
+    "before": {"denoiser": Denoiser(network(1), cosine(50), "v", 10)},
+    "betas": {"denoiser": Denoiser(network(), cosine(40), "v", 10)},
+    "predicts": {"denoiser": Denoiser(network(), cosine(50), "eps", 10)},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_checkpoint_of_another_rehearsal_is_refused_with_what_changed(tmp_path, name) -> None:
+    kept(tmp_path, 2)
+    with pytest.raises(ValueError, match=rf"^checkpoint: .* \({name} was [^;]*, is [^;]*\); use"):
+        kept(tmp_path, **OTHERS[name])
+
+
+def test_a_training_does_not_go_on_as_a_rehearsal(tmp_path) -> None:
+    config, told = TrainConfig(**STOPPING, seed=3), torch.full((2,), 7)
+    list(train(Denoiser(network(), cosine(50), "v", 10), TWO, config, labels=told, checkpoint=tmp_path))
+    with pytest.raises(ValueError, match=r"^checkpoint: .* was written with other settings"):
+        kept(tmp_path)
+
+
+def test_a_rehearsal_keeps_at_least_every_so_many_steps(tmp_path) -> None:
+    loop = personalise.rehearse(
+        Denoiser(network(), cosine(50), "v", 10), TWO, 7, OLD, OLD_LABELS, TrainConfig(**STOPPING),
+        checkpoint=tmp_path, checkpoint_every=0,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"^checkpoint_every: expected 1 or more, got 0"):
+        next(loop)
+    assert not list(tmp_path.iterdir())
+
+
 class Wrapped(torch.nn.Module):
     """A network that takes labels and doesn't say how many."""
 
