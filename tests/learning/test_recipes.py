@@ -13,6 +13,7 @@ from diffusion_lesson.learning.training import train
 NAMES = sorted(recipes.RECIPES)
 BENCH = Path(__file__).parents[2] / "bench" / "results.json"
 ROWS = {"mnist-60s": "ours-labels-60s", "mnist-3min": "ours-labels", "mnist-3min-eps": "ours-labels-eps"}
+SETS = ("small", "all")  # what bench/more_data.py trains on
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "mnist_small": (1, 28, 28), "cifar10": (3, 32, 32)}
 
 
@@ -73,6 +74,21 @@ def test_what_is_measured_is_what_the_bench_wrote(name):
     assert {sampler} == {entry["sampler"] for entry in found}
     assert record.seeds == tuple(range(len(found)))
     assert record.values == pytest.approx([entry["distance"][str(record.n)] for entry in found], abs=0.051)
+
+
+def test_what_more_data_buys_is_what_the_bench_wrote():
+    """The recipe of the 5,000 holds both its own numbers and those of all 60,000, seed by seed."""
+    found = json.loads(BENCH.with_name("more_data.json").read_text("utf-8"))
+    expected = [
+        [entry[score] for job, entry in sorted(found.items()) if job.startswith(f"{name}/")]
+        for score in ("distance", "nearness")
+        for name in SETS
+    ]
+    (words, *_), told = zip(*recipes.RECIPES["mnist-small-60s"].measured.items(), strict=True)
+    assert words.replace("eta = ", "η=") == f"Fréchet distance, n = 5000, {found['small/0']['sampler']}"
+    assert len(told) == len(expected)
+    for numbers, measured in zip(told, expected, strict=True):
+        assert numbers == pytest.approx(measured, abs=0.051 if measured[0] > 1 else 0.0051)
 
 
 def test_the_digits_that_ship_were_trained_by_their_recipe():
