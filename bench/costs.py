@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.contenders import CALLS, Ours
+from bench.contenders import CALLS, Contender
 from bench.scores import operations, peak
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.networks.unet import UNet
@@ -79,7 +79,7 @@ def scaling(*, quick: bool) -> dict[str, Any]:
     return out
 
 
-def two_threads(contender: Ours, x: Tensor, y: Tensor, *, quick: bool) -> dict[str, float]:
+def two_threads(contender: Contender, x: Tensor, y: Tensor, *, quick: bool) -> dict[str, float]:
     """By the wall clock, the best of several bursts: pictures a second in training and drawing, and the peak."""
     bursts, clock = (1 if quick else 12), time.perf_counter
     mflop = operations(contender)

@@ -114,7 +114,8 @@ def _trained(contender: Contender, seed: int, *, budget: float | None, plan: Pla
     if file.exists():
         return torch.load(file, weights_only=True)
     ours = isinstance(contender, Ours)
-    if budget is None and not ours:
+    end = contender.config.steps if isinstance(contender, Ours) else budget
+    if end is None:
         raise LookupError("a peer gets the CPU-seconds that our row took; run that first")
     x, y = _train()
     kept: list[dict[str, Any]] = []
@@ -125,7 +126,7 @@ def _trained(contender: Contender, seed: int, *, budget: float | None, plan: Pla
         now = time.process_time()
         each.append(now - last)
         spent = now - begun - pauses
-        done = step / contender.config.steps if ours else spent / budget
+        done = (step if ours else spent) / end
         if done >= plan.fractions[len(kept)]:
             state = {key: value.clone() for key, value in contender.network.state_dict().items()}
             kept.append({"seconds": spent, "steps": step, "weights": state})
