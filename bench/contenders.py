@@ -20,11 +20,13 @@ GUIDANCE = {"mnist-60s": 2.0, "mnist-3min": 1.5, "mnist-3min-eps": 2.0}  # the b
 _stochastic = partial(samplers.ddim, eta=1.0)
 
 
-def _solver(schedule: Schedule, noise: Tensor, eps_model: EpsModel, *, steps: int, generator: torch.Generator):
+def _solver(
+    schedule: Schedule, noise: Tensor, eps_model: EpsModel, *, steps: int, generator: torch.Generator
+) -> Iterator[Tensor]:
     return samplers.dpm_solver(schedule, noise, eps_model, steps=steps)
 
 
-# Ours by name: (walk, guidance weight, calls of the network). What guidance pushes away from: the answer without
+# Ours by name: (walk, guidance scale, calls of the network). What guidance pushes away from: the answer without
 # labels, or, where there are none, the network's own answer of earlier in its training (arXiv:2406.02507).
 SAMPLERS: dict[str, tuple[Callable[..., Iterator[Tensor]], float, int]] = {
     "DDIM η=0": (samplers.ddim, 1.0, CALLS),
@@ -41,13 +43,16 @@ SAMPLERS: dict[str, tuple[Callable[..., Iterator[Tensor]], float, int]] = {
 class Contender(Protocol):
     """One network with its own recipe: how it learns, and how it draws 28×28 pictures in [−1, 1]."""
 
-    labelled: bool  # whether it is told what each picture shows
+    labelled: bool  # whether it gets labels
     batch: int  # pictures in one optimiser step
     size: int  # the side of the pictures that the network sees
-    network: nn.Module  # what draws: the average of the weights, where the recipe keeps one
     schedule: Schedule  # of its diffusion, for the bound
     samplers: tuple[str, ...]  # names for `draw`; the first one is compared with the others
     best: str  # the sampler whose pictures we would show
+
+    @property
+    def network(self) -> nn.Module:
+        """What draws: the average of the weights, where the recipe keeps one."""
 
     def training(self, x: Tensor, y: Tensor, seed: int) -> Iterator[None]:
         """One optimiser step a turn, on pictures in [−1, 1] and their labels; ends where the recipe ends."""
@@ -56,7 +61,7 @@ class Contender(Protocol):
         """The ε̂ of `network` on pictures of side `size`."""
 
     def draw(self, sampler: str, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """One picture for each label, which a contender that is not told labels does not look at."""
+        """One picture for each label, which a contender without labels does not look at."""
 
     def one_loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The loss of one batch of pictures of side `size`, to count its floating-point operations."""
@@ -106,10 +111,12 @@ class Ours:
         elif guidance_scale == 1:
             eps_model = self.denoiser.eps_model()
         else:
-            weak = copy.deepcopy(self.network)
-            weak.load_state_dict(self.early)
-            both = (replace(self.denoiser, network=each).eps_model(clip=False) for each in (self.network, weak))
-            eps_model = clipped(self.schedule, guided(*both, guidance_scale))
+            early = copy.deepcopy(self.network)
+            early.load_state_dict(self.early)
+            strong, weak = (
+                replace(self.denoiser, network=each).eps_model(clip=False) for each in (self.network, early)
+            )
+            eps_model = clipped(self.schedule, guided(strong, weak, guidance_scale))
         steps = calls if guidance_scale == 1 else calls // 2
         noise = torch.randn(len(labels), 1, 28, 28, generator=generator)
         return samplers.last(walk(self.schedule, noise, eps_model, steps=steps, generator=generator))

@@ -84,7 +84,9 @@ def tell(name: str) -> None:
         found = against_itself(torch.cat([rows, real]))
         told.append(_record(found, count, f"{count:,} real against {count:,} others"))
     elif card.predicts:
-        for n in sorted({record.n for record in card.measured if record.metric == "frechet_distance"}):
+        for n in sorted(
+            {record.n for record in card.measured if record.metric == "frechet_distance" and record.n}
+        ):
             found = floor(rows, labels, metrics.moments(real), n, "classes in turn")["mean"]
             told.append(_record(found, n, "classes in turn"))
     else:

@@ -74,17 +74,17 @@ def perform(job: str, results: dict[str, Any], *, quick: bool, runs: Path) -> An
     torch.set_num_threads(2 if job == "two-threads" else 1)
     kind, *rest = job.split("/")
     if kind == "floors":
-        return _floors((200,) if quick else COUNTS)
+        return _floors((200,) if quick else COUNTS, quick=quick)
     if kind == "scaling":
         return costs.scaling(quick=quick)
     if kind == "two-threads":
-        return costs.two_threads(CONTENDERS["ours-labels"](0, None), *_train(), quick=quick)
+        return costs.two_threads(CONTENDERS["ours-labels"](0, None), *_pictures("train", quick=quick), quick=quick)
     name, seed = rest[0], int(rest[1])
     like = "ours-labels" if name == "course-labels" else "ours"
     budget = results.get(f"row/{like}/0", {}).get("seconds")
     plan = QUICK if quick else PLANS.get(name, OURS)
     contender = CONTENDERS[name](seed, 4 if quick else None)
-    trained = _trained(contender, seed, budget=budget, plan=plan, file=runs / f"{name}-{seed}.pt")
+    trained = _trained(contender, seed, budget=budget, plan=plan, quick=quick, file=runs / f"{name}-{seed}.pt")
     if kind == "curve":
         return _curve(contender, trained, plan, seed)
     contender.network.load_state_dict(trained["kept"][-1]["weights"])
@@ -93,7 +93,7 @@ def perform(job: str, results: dict[str, Any], *, quick: bool, runs: Path) -> An
     first, *others = contender.samplers
     if kind == "bits":
         count, steps = plan.bits
-        x, y = _pictures("test")
+        x, y = _pictures("test", quick=quick)
         chosen = scores.picked(count, len(x))
         return scores.bits(contender, x[chosen], y[chosen], steps=steps) | {"pictures": "at random"}
     if kind == "samplers":
@@ -109,23 +109,26 @@ def perform(job: str, results: dict[str, Any], *, quick: bool, runs: Path) -> An
     return row | scores.operations(contender) | {"labelled": contender.labelled, "sampler": first} | drawn
 
 
-def _trained(contender: Contender, seed: int, *, budget: float | None, plan: Plan, file: Path) -> dict[str, Any]:
+def _trained(
+    contender: Contender, seed: int, *, budget: float | None, plan: Plan, quick: bool, file: Path
+) -> dict[str, Any]:
     """Train: a recipe of ours to its end, a peer until `budget` CPU-seconds are spent (its last step finishes)."""
     if file.exists():
         return torch.load(file, weights_only=True)
     ours = isinstance(contender, Ours)
-    if budget is None and not ours:
+    end = contender.config.steps if isinstance(contender, Ours) else budget
+    if end is None:
         raise LookupError("a peer gets the CPU-seconds that our row took; run that first")
-    x, y = _train()
+    x, y = _pictures("train", quick=quick)
     kept: list[dict[str, Any]] = []
-    peak = scores.peak(bursts=plan.bursts)
+    peak = scores.peak(bursts=plan.bursts, quick=quick)
     pauses, each, last = 0.0, [], time.process_time()
     begun = last
     for step, _ in enumerate(contender.training(x, y, seed), 1):
         now = time.process_time()
         each.append(now - last)
         spent = now - begun - pauses
-        done = step / contender.config.steps if ours else spent / budget
+        done = (step if ours else spent) / end
         if done >= plan.fractions[len(kept)]:
             state = {key: value.clone() for key, value in contender.network.state_dict().items()}
             kept.append({"seconds": spent, "steps": step, "weights": state})
@@ -137,7 +140,7 @@ def _trained(contender: Contender, seed: int, *, budget: float | None, plan: Pla
     trained = {
         "seconds": kept[-1]["seconds"], "steps": len(each), "batch": contender.batch, "kept": kept,
         "step_best": ordered[0], "step_median": ordered[len(ordered) // 2],
-        "peak": max(peak, scores.peak(bursts=plan.bursts)),
+        "peak": max(peak, scores.peak(bursts=plan.bursts, quick=quick)),
     }  # fmt: skip
     file.parent.mkdir(parents=True, exist_ok=True)
     torch.save(trained, file.with_suffix(".partial"))
@@ -163,17 +166,14 @@ def _curve(contender: Contender, trained: dict[str, Any], plan: Plan, seed: int)
     return points
 
 
-def _floors(counts: tuple[int, ...]) -> dict[str, Any]:
+def _floors(counts: tuple[int, ...], *, quick: bool) -> dict[str, Any]:
     """What real training pictures score against the test pictures, drawn as rows without and with labels are."""
-    x, labels = _train()
+    x, labels = _pictures("train", quick=quick)
     rows = metrics.features(weights.load_classifier("classifier-mnist")[0], x)
     return floors.floors(rows, labels, metrics.reference("mnist"), counts)
 
 
-def _pictures(split: str) -> tuple[Tensor, Tensor]:
-    images = data.mnist(split)
+def _pictures(split: str, *, quick: bool) -> tuple[Tensor, Tensor]:
+    """MNIST's; for a smoke run those of them that ship, so that nothing is downloaded."""
+    images = data.mnist_small() if quick else data.mnist(split)
     return data.to_signed(images.images), images.labels
-
-
-def _train() -> tuple[Tensor, Tensor]:
-    return _pictures("train")

@@ -28,6 +28,7 @@ from diffusion_lesson.learning.cards import Card
 from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser, draw
 from diffusion_lesson.learning.training import train
+from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.page.progress import track
 
 HERE, RUNS = Path(__file__).parent, Path("runs", "make_it_yours")
@@ -89,6 +90,7 @@ def _train_without(world: World, name: str) -> None:
     where = RUNS / f"{name}-run"
     loop = train(recipe.build(seed=0), world.x, config, labels=world.labels, checkpoint=where)
     denoiser = deque(track(loop, total=config.steps, label=name), maxlen=1).pop().denoiser
+    assert isinstance(denoiser.network, UNet)
     card = Card(
         name=name, network="UNet", config=denoiser.network.config, schedule=recipe.schedule,
         predicts=denoiser.predicts, size=28, levels=256, data=f"MNIST, to train on, without {world.digit}",

@@ -11,6 +11,7 @@ test pictures, drawn at random: nearness (12.26), and the share of suspects (12.
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,10 @@ def read() -> dict[str, Any]:
     return json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
 
 
+def _write(text: str, path: Path) -> None:
+    path.write_text(text, "utf-8")
+
+
 def main() -> None:
     """The jobs that are asked for, or those that the file lacks."""
     torch.set_num_threads(1)
@@ -73,9 +78,7 @@ def main() -> None:
         print(job, entry, flush=True)
         with FileLock(f"{FILE}.lock"):
             found = {key: (read() | {job: entry})[key] for key in JOBS if key in read() | {job: entry}}
-            replace_file(
-                FILE, lambda path, found=found: path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-            )
+            replace_file(FILE, partial(_write, json.dumps(found, indent=1) + "\n"))
 
 
 if __name__ == "__main__":

@@ -51,12 +51,14 @@ def normals(seeds: np.ndarray, stream: int = 0) -> Callable[[int], np.ndarray]:
     """The page's generator (js/samplers.js) for many seeds at once: a function of n that draws (len(seeds), n)."""
     a, b = np.zeros(len(seeds), np.uint32), seeds.astype(np.uint32)
     c, counter = np.full(len(seeds), stream, np.uint32), np.uint32(1)
+    state: tuple[np.ndarray, ...] = (a, b, c)
 
     def following() -> np.ndarray:
-        nonlocal a, b, c, counter
+        nonlocal state, counter
+        a, b, c = state
         out = a + b + counter
         counter = np.uint32((int(counter) + 1) % 2**32)
-        a, b, c = b ^ (b >> 9), c + (c << 3), ((c << 21) | (c >> 11)) + out
+        state = b ^ (b >> 9), c + (c << 3), ((c << 21) | (c >> 11)) + out
         return out
 
     for _ in range(15):
@@ -73,8 +75,10 @@ def shipped(name: str = "mnist") -> tuple[Denoiser, PageNetwork]:
     """A network that ships, and the same for the page."""
     denoiser, card = weights.load_shipped(name)
     assert card.schedule is not None
-    about = {"schedule": card.schedule, "predicts": denoiser.predicts, "size": card.size}
-    return denoiser, PageNetwork(denoiser.network.state_dict(), card.config, **about)
+    tensors = denoiser.network.state_dict()
+    return denoiser, PageNetwork(
+        tensors, card.config, schedule=card.schedule, predicts=denoiser.predicts, size=card.size
+    )
 
 
 def by_torch(count: int) -> Tensor:

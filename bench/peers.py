@@ -36,7 +36,7 @@ class Course:
     """
 
     batch, size = 128, 28
-    samplers = ("DDIM η=0",)
+    samplers: tuple[str, ...] = ("DDIM η=0",)
     best = "DDIM η=0"
 
     def __init__(self, seed: int, *, labelled: bool) -> None:
@@ -107,7 +107,7 @@ class DenoisingDiffusionPytorch:
     labelled = False
     accumulate, micro_batch, size = 2, 32, 32
     batch = accumulate * micro_batch
-    samplers = ("DDIM η=0",)
+    samplers: tuple[str, ...] = ("DDIM η=0",)
     best = "DDIM η=0"
 
     def __init__(self, seed: int) -> None:

@@ -4,7 +4,7 @@
     python -m bench.run --minutes 60     begins no new job after 60 CPU-minutes
     python -m bench.run --only row/ours  jobs whose names begin so
     python -m bench.run --draw           only the table and the plots
-    python -m bench.run --quick          a smoke run of everything in a few minutes; its numbers mean nothing
+    python -m bench.run --quick          a smoke run, of pictures that ship; its numbers mean nothing
 
 Needs MNIST (downloaded once), and for the peers what bench/requirements.txt lists.
 """

@@ -75,17 +75,17 @@ def quality(results: Results) -> list[str]:
         ]
         out.append(f"| {words} | {labels} | | | | {' | '.join(at)} | |")
     for name, title in NAMES.items():
-        found = rows(results, name)
-        if not found:
+        seeds = rows(results, name)
+        if not seeds:
             continue
         each = [
             spread(values) if values else "–" for n in ("200", "500") for values in [distances(results, name, n)]
         ]
         bits = results.get(f"bits/{name}/0")
         coded = f"{bits['total']:.2f} ± {bits['error']:.2f}" if bits else "–"
-        seconds, steps = mean(row["seconds"] for row in found), mean(row["steps"] for row in found)
-        yes = "yes" if found[0]["labelled"] else "no"
-        cells = [title, yes, str(len(found)), f"{seconds:.0f}", f"{steps:,.0f}", *each, coded]
+        seconds, steps = mean(row["seconds"] for row in seeds), mean(row["steps"] for row in seeds)
+        yes = "yes" if seeds[0]["labelled"] else "no"
+        cells = [title, yes, str(len(seeds)), f"{seconds:.0f}", f"{steps:,.0f}", *each, coded]
         out.append(f"| {' | '.join(cells)} |")
     return out
 
@@ -97,10 +97,10 @@ def best(results: Results) -> list[str]:
         if "5000" in found:
             out.append(f"| {words} | | | {number(found['5000']['mean'])} ± {number(found['5000']['deviation'])} |")
     for name, title in NAMES.items():
-        found = many(results, name)
-        if found:
-            values = [next(reversed(entry["distance"].values())) for entry in found]
-            out.append(f"| {title} | {found[0]['sampler']} | {len(found)} | {spread(values)} |")
+        seeds = many(results, name)
+        if seeds:
+            values = [next(reversed(entry["distance"].values())) for entry in seeds]
+            out.append(f"| {title} | {seeds[0]['sampler']} | {len(seeds)} | {spread(values)} |")
     return out
 
 

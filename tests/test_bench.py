@@ -2,12 +2,13 @@
 
 import json
 import re
+from math import isfinite
 from pathlib import Path
 
 import pytest
 import torch
 
-from bench import colour, floors, make_it_yours, table
+from bench import colour, draw, floors, jobs, make_it_yours, peers, run, table
 from diffusion_lesson.learning import data, metrics, results, weights
 
 ROOT = Path(__file__).parents[1]
@@ -16,6 +17,30 @@ JOBS = json.loads((BENCH / "results.json").read_text("utf-8"))["jobs"]
 LABELS = torch.tensor([0] * 12 + [1] * 30 + [3] * 20)[
     torch.randperm(62, generator=torch.Generator().manual_seed(1))
 ]
+
+
+def test_a_smoke_run_trains_scores_and_draws_what_came_of_it(tmp_path, monkeypatch):
+    """In one process, of pictures that ship; a peer that is not installed is left out, as in a real run."""
+    monkeypatch.setattr(data, "mnist", None)  # nothing is downloaded
+    monkeypatch.setattr(peers.Course, "batch", 4)
+    results, threads = tmp_path / "results.json", torch.get_num_threads()
+    asked = [f"{kind}/ours-labels/0" for kind in ("row", "many", "samplers", "bits", "curve")]
+    asked = ["floors", *asked, "row/course-labels/0", "row/ddpm-pytorch/0"]
+    timings = {"scaling", "two-threads"}  # they take a minute even so
+    assert {job.split("/")[0] for job in asked} == {job.split("/")[0] for job in jobs.JOBS} - timings
+    try:
+        for job in asked:
+            run.one(job, results, quick=True, runs=tmp_path)
+    finally:
+        torch.set_num_threads(threads)
+    entries = run.read(results)["jobs"]
+    assert set(asked) - {"row/ddpm-pytorch/0"} <= entries.keys()
+    assert isfinite(entries["row/ours-labels/0"]["distance"]["4"])
+    table.write(entries, tmp_path / "README.md", jobs.JOBS)
+    for title in ("Quality at equal CPU-seconds", "Speed", "The bound"):
+        assert f"### {title}" in (tmp_path / "README.md").read_text("utf-8")
+    draw.draw(entries, tmp_path)
+    assert {file.name for file in tmp_path.glob("*.svg")} == {"quality.svg", "pictures.svg"}
 
 
 @pytest.mark.parametrize("kind", floors.KINDS)

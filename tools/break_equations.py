@@ -24,6 +24,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -184,13 +185,13 @@ def _verdict(verdict: Verdict, source: str, code: CodeType, names: Namespace, mo
         )
     for mutant in mutants(source):
         verdict.own += 1
-        if not complains(lambda m=mutant: with_cell(m), truth, patience):
+        if not complains(partial(with_cell, mutant), truth, patience):
             verdict.own_green.append(f"line {mutant.line}: {mutant.words}")
     trials = [(f, wrong, words) for f in called(code, names) for wrong, words in broken(f)]
     random.Random(0).shuffle(trials)
     for function, wrong, words in trials[:most]:
         verdict.package += 1
-        if not complains(lambda f=function, w=wrong: with_function(f, w), truth, patience):
+        if not complains(partial(with_function, function, wrong), truth, patience):
             verdict.package_green.append(words)
     return verdict
 

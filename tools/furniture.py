@@ -7,6 +7,7 @@ canonical form of a notebook (notebook_tool.py) makes it, and nobody writes it b
 import re
 import symtable
 from pathlib import Path
+from typing import Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
@@ -95,7 +96,7 @@ def hide(cells: list[NotebookNode]) -> None:
         imports = "\nplots.use_style()" in cell.source and cell.source.startswith(("import ", "from "))
         hidden = k in quiet or imports or is_set_up(cell) or "solution" in cell.metadata.get("tags", [])
         jupyter = {key: value for key, value in cell.metadata.get("jupyter", {}).items() if key != "source_hidden"}
-        wanted = {"jupyter": jupyter | ({"source_hidden": True} if hidden else {})}
+        wanted: dict[str, Any] = {"jupyter": jupyter | ({"source_hidden": True} if hidden else {})}
         wanted |= {"cellView": "form"} if hidden else {}
         for name in ("jupyter", "cellView"):
             cell.metadata.pop(name, None)
@@ -127,7 +128,7 @@ def furnish(notebook: NotebookNode, folder: Path = LESSONS) -> None:
     hide(notebook.cells)
     title = _TITLE.match(notebook.cells[0].source) if notebook.cells else None
     files = [path.name for path in folder.glob(f"{title[1]}_*.ipynb")] if title else []
-    if len(files) != 1:
+    if title is None or len(files) != 1:
         return
     (name,) = files
     address = repository(folder.parent)

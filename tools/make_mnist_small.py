@@ -10,6 +10,8 @@ zlib's, whose versions differ.
 
 import gzip
 import struct
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -48,5 +50,5 @@ def small() -> tuple[Tensor, Tensor]:
 if __name__ == "__main__":
     for values, file in zip(small(), (data.SMALL_IMAGES, data.SMALL_LABELS), strict=True):
         packed = gzip.compress(idx(values.numpy()), 9, mtime=0)
-        replace_file(file, lambda path, packed=packed: path.write_bytes(packed))
+        replace_file(file, partial(Path.write_bytes, data=packed))
         print(f"{file.name}: {len(packed):,} bytes")

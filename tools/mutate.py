@@ -44,8 +44,14 @@ def mutants(source: str) -> Iterator[Mutant]:
         twin = next(other for i, other in enumerate(ast.walk(changed)) if i == number)
         made = list(_mistakes(twin))[kind]()
         before = ast.unparse(node)
-        changed = ast.fix_missing_locations(_Replace(twin, made).visit(changed))
-        yield Mutant(changed, getattr(node, "lineno", 0), f"{before}  →  {ast.unparse(made)}")
+        wrong = ast.fix_missing_locations(_Replace(twin, made).visit(changed))
+        assert isinstance(wrong, ast.Module)  # the root itself is never replaced
+        yield Mutant(wrong, getattr(node, "lineno", 0), f"{before}  →  {ast.unparse(made)}")
+
+
+def _number(node: ast.AST) -> int | float | None:
+    value = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _looked_at(tree: ast.AST) -> Iterator[ast.AST]:
@@ -86,8 +92,7 @@ def _mistakes(node: ast.AST) -> Iterator[Callable[[], ast.expr]]:
             yield lambda: node.right
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         yield lambda: node.operand
-    elif isinstance(node, ast.Constant) and type(node.value) in (int, float) and abs(node.value) <= MANY:
-        number = node.value
+    elif (number := _number(node)) is not None and abs(number) <= MANY:
         yield lambda: ast.Constant(number + 1 if isinstance(number, int) else number * 1.25)
     elif isinstance(node, ast.Call) and _name(node.func) in DROPPED:
         inner = node.args[0] if node.args else getattr(node.func, "value", None)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -29,6 +30,7 @@ from diffusion_lesson.learning.denoiser import Denoiser, draw
 from diffusion_lesson.learning.results import Result
 from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.classifier import MnistClassifier, train_classifier
+from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.page.progress import track
 from diffusion_lesson.process import elbo, samplers
 from diffusion_lesson.process.gaussian import discretized_log_prob
@@ -50,14 +52,16 @@ GENERATORS = {
 def ship_classifier() -> None:
     """classifier-mnist, and the moments of the test pictures' features: fixed before any generator is scored."""
     train_set, test_set = data.mnist("train"), data.mnist("test")
-    recipe = {"epochs": 4, "batch_size": 128, "learning_rate": 3e-3, "seed": 0}
+    recipe: dict[str, Any] = {"epochs": 4, "batch_size": 128, "learning_rate": 3e-3, "seed": 0}
     torch.manual_seed(recipe["seed"])
     classifier = MnistClassifier()
     train_classifier(classifier, data.to_signed(train_set.images), train_set.labels, **recipe)
     save_classifier(classifier, recipe, train_set, test_set)
 
 
-def save_classifier(classifier: torch.nn.Module, recipe: dict, train_set: data.ImageSet, test_set: data.ImageSet):
+def save_classifier(
+    classifier: torch.nn.Module, recipe: dict[str, Any], train_set: data.ImageSet, test_set: data.ImageSet
+) -> None:
     """Write the weights in half precision, and score what a reader will load."""
     card = Card(
         name="classifier-mnist", network="MnistClassifier", config={}, schedule=None, predicts=None, size=28,
@@ -73,8 +77,10 @@ def save_classifier(classifier: torch.nn.Module, recipe: dict, train_set: data.I
     note = {"classifier": card.sha256, "data": "MNIST, 10,000 to test", "count": str(test.count)}
     path = weights.SHIPPED / "reference-mnist.safetensors"
     save_file({"mean": test.mean, "cov": test.cov}, path, metadata=note)
-    found = Result(metric="accuracy", values=(round(right, 4),), n=test.count, how="all test pictures")
-    weights.save(weights.SHIPPED / card.name, copy.deepcopy(classifier).half(), replace(card, measured=(found,)))
+    accuracy = Result(metric="accuracy", values=(round(right, 4),), n=test.count, how="all test pictures")
+    weights.save(
+        weights.SHIPPED / card.name, copy.deepcopy(classifier).half(), replace(card, measured=(accuracy,))
+    )
     floors.tell(card.name)
 
 
@@ -98,6 +104,7 @@ def ship_generator(name: str) -> None:
 def save_generator(name: str, denoiser: Denoiser, hashed: str, seconds: float) -> None:
     """Write the weights in half precision with their card, and a grid of samples beside them."""
     recipe, left_out, begins_with = GENERATORS[name]
+    assert isinstance(denoiser.network, UNet)
     size, levels = (8, 17) if recipe.data == "digits" else (28, 256)
     made = {
         "begins with": begins_with, "commit": commit(), "cpu_seconds": round(seconds),
@@ -201,15 +208,21 @@ def bits(card: Card, each: dict[str, torch.Tensor], *, out_of: int) -> Result:
 BITS = 1000  # test pictures for the ledger, at most: each costs T calls
 
 
-def _ddpm(schedule: Schedule, xT: torch.Tensor, eps_model: EpsModel, generator: torch.Generator):
+def _ddpm(
+    schedule: Schedule, xT: torch.Tensor, eps_model: EpsModel, generator: torch.Generator
+) -> Iterator[torch.Tensor]:
     return samplers.ddpm(schedule, xT, eps_model, variance="beta_tilde", generator=generator)
 
 
-def _ddim(schedule: Schedule, xT: torch.Tensor, eps_model: EpsModel, generator: torch.Generator):
+def _ddim(
+    schedule: Schedule, xT: torch.Tensor, eps_model: EpsModel, generator: torch.Generator
+) -> Iterator[torch.Tensor]:
     return samplers.ddim(schedule, xT, eps_model, steps=25, eta=1.0, generator=generator)
 
 
-def _dpm(schedule: Schedule, xT: torch.Tensor, eps_model: EpsModel, generator: torch.Generator, *, steps: int):
+def _dpm(
+    schedule: Schedule, xT: torch.Tensor, eps_model: EpsModel, generator: torch.Generator, *, steps: int
+) -> Iterator[torch.Tensor]:
     return samplers.dpm_solver(schedule, xT, eps_model, steps=steps)
 
 

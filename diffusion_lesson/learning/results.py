@@ -55,7 +55,7 @@ class Result:
         drawn.append(f"guidance {self.guidance_scale:g}" if self.guidance_scale is not None else "")
         notes = [
             f"n = {self.n:,}" if self.n is not None else "", ", ".join(filter(None, drawn)), self.how,
-            f"seeds {', '.join(map(str, self.seeds))}" if self.seeds else "",
+            f"seed{'s' * (len(self.seeds) > 1)} {', '.join(map(str, self.seeds))}" if self.seeds else "",
             ", ".join(f"{name} {value:g}" for name, value in self.parts.items()),
         ]  # fmt: skip
         told = "; ".join(filter(None, notes))

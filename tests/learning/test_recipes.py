@@ -79,16 +79,14 @@ def test_what_is_measured_is_what_the_bench_wrote(name):
 def test_what_more_data_buys_is_what_the_bench_wrote():
     """The recipe of the 5,000 holds both its own numbers and those of all 60,000, seed by seed."""
     found = json.loads(BENCH.with_name("more_data.json").read_text("utf-8"))
-    expected = [
-        [entry[score] for job, entry in sorted(found.items()) if job.startswith(f"{name}/")]
-        for score in ("distance", "nearness")
-        for name in SETS
-    ]
-    (words, *_), told = zip(*recipes.RECIPES["mnist-small-60s"].measured.items(), strict=True)
-    assert words.replace("eta = ", "η=") == f"Fréchet distance, n = 5000, {found['small/0']['sampler']}"
-    assert len(told) == len(expected)
-    for numbers, measured in zip(told, expected, strict=True):
-        assert numbers == pytest.approx(measured, abs=0.051 if measured[0] > 1 else 0.0051)
+    records = recipes.RECIPES["mnist-small-60s"].measured
+    scores = [(score, name) for score in ("distance", "nearness") for name in SETS]
+    for record, (score, name) in zip(records, scores, strict=True):
+        expected = [entry[score] for job, entry in sorted(found.items()) if job.startswith(f"{name}/")]
+        assert record.values == pytest.approx(expected, abs=0.051 if score == "distance" else 0.0051)
+        assert record.seeds == tuple(range(len(expected)))
+        assert bool(record.how) == (name == "all")
+    assert f"DDIM η=1, guidance 2, {records[0].calls} calls" == found["small/0"]["sampler"]
 
 
 def test_the_digits_that_ship_were_trained_by_their_recipe():
