@@ -55,7 +55,7 @@ def build(out: Path) -> None:
         if status := sphinx([*options, str(source), str(made)]):
             raise RuntimeError(f"sphinx-build ended with {status}")
         for file in made.rglob("*.html"):
-            file.write_text(pages.with_anchors(file.read_text("utf-8")), "utf-8")
+            file.write_text(pages.finished(file.read_text("utf-8")), "utf-8")
         for left in (".buildinfo", "objects.inv"):
             (made / left).unlink(missing_ok=True)
         (made / ".nojekyll").touch()  # else GitHub Pages leaves out what begins with _

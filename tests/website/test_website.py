@@ -48,7 +48,12 @@ def test_a_section_that_is_not_there_is_named():
 def test_a_displayed_equation_can_be_linked_to_by_its_number():
     begin = '<div class="math notranslate nohighlight">'
     page = f"{begin}\n\\[a \\tag{{3.10}}\\]</div>{begin}b</div>"
-    assert re.findall(r'id="([^"]+)"', pages.with_anchors(page)) == ["eq-3.10"]
+    assert re.findall(r'id="([^"]+)"', pages.finished(page)) == ["eq-3.10"]
+
+
+def test_lines_with_a_tag_are_not_put_into_an_environment_that_allows_none():
+    page = r"\[\begin{split}\begin{aligned}a\\b\end{aligned} \tag{1.1}\end{split}\]"
+    assert pages.finished(page) == r"\[\begin{aligned}a\\b\end{aligned} \tag{1.1}\]"
 
 
 def test_every_function_of_the_equation_table_is_shown_and_linked():
