@@ -35,12 +35,14 @@ def lay_out(folder: Path, root: Path = ROOT) -> None:
         "exercises": pages.exercises(read),
     }
     (folder / "lessons").mkdir(parents=True)
+    shutil.copytree(root / "website" / "static", folder / "_static")
+    for key, program in lessons.programs(read).items():
+        (folder / "_static" / f"network-{key}.js").write_text(program, "utf-8")
     for name, text in texts.items():
         (folder / f"{name}.md").write_text(text, "utf-8")
     for name, notebook in read.items():
         nbformat.write(lessons.page(notebook), folder / "lessons" / f"{name}.ipynb")
     shutil.copytree(root / "figures", folder / "figures", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    shutil.copytree(root / "website" / "static", folder / "_static")
     shutil.copy(root / "website" / "conf.py", folder)
 
 
