@@ -36,8 +36,12 @@ endif
 
 .PHONY: lab test quick lint unit strict mistakes portable browser timing notebooks page figures bench clean
 
-lab: .venv/lab
-	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_FLAGS) notebooks/00_start_here.ipynb
+lab: .venv/lab .venv/trusted
+	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.news_url=None $(LAB_FLAGS) notebooks/00_start_here.ipynb
+
+# The course's own notebooks, so that a slider is alive on opening, before anything runs. Only those that changed.
+.venv/trusted: $(wildcard notebooks/[0-9]*.ipynb) | .venv/lab
+	-@$(BIN)/jupyter trust $? >/dev/null && touch $@
 
 test: .venv/dev lint unit strict browser
 

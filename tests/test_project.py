@@ -1,5 +1,7 @@
 """pyproject.toml, environment.yml and constraints.txt ask for the same packages, and every Python takes them."""
 
+import json
+import re
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -101,3 +103,17 @@ def test_all_that_the_course_needs_is_pinned():
                 needed = {(canonicalize_name(line.name), e) for e in ("", *line.extras)}
                 todo |= needed - known
     assert {name for name, _ in known} - PINS.keys() == {OURS}
+
+
+def test_the_codespace_and_the_page_are_made_by_targets_of_make():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    made = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))["postCreateCommand"]
+    assert made.split()[:2] == ["make", ".venv/lab"]
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "pages.yml").read_text("utf-8"))
+    steps = workflow["jobs"]["page"]["steps"]
+    (run,) = (step["run"] for step in steps if "run" in step)
+    assert run == "make page"
+    (upload,) = (step["with"]["path"] for step in steps if "upload" in step.get("uses", ""))
+    assert f'ROOT / "{upload}"' in (ROOT / "website" / "build.py").read_text("utf-8")
+    assert re.search(r"^\.venv/lab ", makefile, re.M)
+    assert re.search(r"^page:", makefile, re.M)

@@ -76,3 +76,24 @@ def test_what_training_for_the_bits_takes_off_them_is_what_was_measured() -> Non
     minutes = likelihood["training"]["cpu_seconds"] / 60
     printed = f"{minutes:.0f} CPU-minutes more on the bound itself take off {before.value - after.value:.2f}"
     assert printed in _row("mnist")
+
+
+def _map() -> dict[str, str]:
+    """The rows of the lesson map by the lesson's file, and the minutes that they end with."""
+    rows = re.findall(r"^\| \d\d \| .*\]\(notebooks/(\w+\.ipynb)\).* \| (\d+) \|$", README, re.M)
+    return dict(rows)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")), ids=lambda p: p.stem)
+def test_the_minutes_of_the_map_are_those_that_the_lesson_tells(path: Path) -> None:
+    first = "".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"])
+    number = _map()[path.name]
+    words = {"10": "ten minutes", "40": "forty minutes", "60": "an hour"}
+    assert f"{number} minutes" in first or words.get(number, "?") in first
+
+
+def test_the_minutes_of_a_reader_in_a_hurry_add_up() -> None:
+    hurried = [int(number) for name, number in _map().items() if name[:2] in ("03", "04", "10")]
+    assert 80 <= sum(hurried) <= 100
+    assert len(hurried) == 3
+    assert "an hour and a half in which you train" in README

@@ -35,12 +35,14 @@ def lay_out(folder: Path, root: Path = ROOT) -> None:
         "exercises": pages.exercises(read),
     }
     (folder / "lessons").mkdir(parents=True)
+    shutil.copytree(root / "website" / "static", folder / "_static")
+    for key, program in lessons.programs(read).items():
+        (folder / "_static" / f"network-{key}.js").write_text(program, "utf-8")
     for name, text in texts.items():
         (folder / f"{name}.md").write_text(text, "utf-8")
     for name, notebook in read.items():
         nbformat.write(lessons.page(notebook), folder / "lessons" / f"{name}.ipynb")
     shutil.copytree(root / "figures", folder / "figures", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    shutil.copytree(root / "website" / "static", folder / "_static")
     shutil.copy(root / "website" / "conf.py", folder)
 
 
@@ -55,7 +57,7 @@ def build(out: Path) -> None:
         if status := sphinx([*options, str(source), str(made)]):
             raise RuntimeError(f"sphinx-build ended with {status}")
         for file in made.rglob("*.html"):
-            file.write_text(pages.with_anchors(file.read_text("utf-8")), "utf-8")
+            file.write_text(pages.finished(file.read_text("utf-8")), "utf-8")
         for left in (".buildinfo", "objects.inv"):
             (made / left).unlink(missing_ok=True)
         (made / ".nojekyll").touch()  # else GitHub Pages leaves out what begins with _

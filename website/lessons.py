@@ -1,5 +1,6 @@
 """A lesson as a page of the site: the executed notebook, with what only Jupyter needs taken out or folded."""
 
+import html
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from nbformat import NotebookNode
 from tools.furniture import NAVIGATION, checked, is_set_up
 
 _CODE, _ALL = "hide-input", "hide-cell"  # MyST-NB's tags
+_PROGRAM = re.compile(r'data-network="(\w+)"[^>]* data-program="([^"]*)"')
 _ARXIV = re.compile(r"(?<![\w/\[])arXiv:(\d{4}\.\d{4,5})")
 
 
@@ -67,3 +69,25 @@ def section(text: str, heading: str) -> str:
     if found is None:
         raise ValueError(f"heading: expected one of {re.findall('^## (.+)', text, re.MULTILINE)}, got {heading!r}")
     return found[1].strip()
+
+
+def programs(lessons: dict[str, NotebookNode]) -> dict[str, str]:
+    """Take every program that a figure carries in data-program out of the lessons, in place; give it by its key.
+
+    A figure that runs the program of this key, whether it carried it or not, is told the file's address in
+    data-src: so a site stores a network once.
+    """
+    found: dict[str, str] = {}
+    pages = [out.data for n in lessons.values() for c in n.cells for out in c.get("outputs", []) if "data" in out]
+    for data in pages:
+        for key, program in _PROGRAM.findall("".join(data.get("text/html", ""))):
+            found[key] = html.unescape(program)
+    for data in pages:
+        page = "".join(data.get("text/html", ""))
+        if "data-network" in page:
+            page = re.sub(r' data-program="[^"]*"', "", page)
+            for key in found:
+                here = f'data-network="{key}"'
+                page = page.replace(here, f'{here} data-src="../_static/network-{key}.js"')
+            data["text/html"] = page
+    return found

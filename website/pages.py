@@ -139,8 +139,15 @@ def exercises(lessons: dict[str, NotebookNode]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def with_anchors(page: str) -> str:
-    """HTML in which a displayed equation can be linked to by its number: #eq-3.5."""
+def finished(page: str) -> str:
+    """Sphinx's HTML, mended: a displayed equation has an anchor, such as #eq-3.5, and stands as it was written.
+
+    Sphinx puts lines joined by \\\\ into a split environment, in which no tag is allowed. And names that are read
+    aloud in place of the words that are seen, of folded cells and of the search, are taken out.
+    """
+    page = re.sub(r"\\\[\\begin\{split\}(.*?)\\end\{split\}\\\]", r"\\[\1\\]", page, flags=re.DOTALL)
+    page = page.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    page = re.sub(r'(<button class="btn search-button[^>]*?) aria-label="Search"', r"\1", page)
     return re.sub(
         r'<div class="math notranslate nohighlight"(?=>[^<]*?\\tag\{([\d.]+)\})',
         r'<div id="eq-\1" tabindex="0" class="math notranslate nohighlight"',

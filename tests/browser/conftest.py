@@ -1,6 +1,7 @@
 """Real browsers for the tests: Chromium, JupyterLab, the classic notebook of Colab's generation, a static page."""
 
 import contextlib
+import copy
 import hashlib
 import io
 import os
@@ -198,6 +199,12 @@ def lab(chromium, executed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     nbformat.write(notebook(), folder / "lesson.ipynb")
     nbformat.write(executed, folder / "executed.ipynb")
+    signed = copy.deepcopy(executed)
+    signed.metadata["title"] = "signed"  # a signature is of the content, and the other one is to be without
+    nbformat.write(signed, folder / "trusted.ipynb")
+    sign = [sys.executable, "-m", "jupyter", "trust", str(folder / "trusted.ipynb")]
+    settings = {"JUPYTER_DATA_DIR": str(folder / "settings" / "DATA")}
+    subprocess.run(sign, env=os.environ | settings, check=True, capture_output=True)
     arguments = ["jupyterlab", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"]
     arguments += ["--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None"]
     arguments += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]

@@ -205,6 +205,16 @@ def test_in_a_notebook_that_is_not_trusted_a_labelled_filmstrip_is_seen(chromium
     page.close()
 
 
+def test_in_a_notebook_that_make_lab_trusted_the_slider_is_alive_before_anything_runs(chromium, lab):
+    page = chromium.new_page(viewport={"width": 1200, "height": 1000})
+    page.goto(f"{lab}/lab/workspaces/trusted/tree/trusted.ipynb")
+    slider = page.locator("figure input[type=range]").first
+    slider.wait_for(timeout=60_000)
+    slider.evaluate("s => { s.value = 7; s.oninput() }")
+    assert page.locator("figure output").first.inner_text() == "t = 70"
+    page.close()
+
+
 def filmstrip_is_seen(figure):
     images = figure.locator("img")
     assert images.count() == 6

@@ -7,7 +7,7 @@ import tarfile
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from website import lessons, mathjax, pages
 from website.address import ROOT
@@ -48,7 +48,12 @@ def test_a_section_that_is_not_there_is_named():
 def test_a_displayed_equation_can_be_linked_to_by_its_number():
     begin = '<div class="math notranslate nohighlight">'
     page = f"{begin}\n\\[a \\tag{{3.10}}\\]</div>{begin}b</div>"
-    assert re.findall(r'id="([^"]+)"', pages.with_anchors(page)) == ["eq-3.10"]
+    assert re.findall(r'id="([^"]+)"', pages.finished(page)) == ["eq-3.10"]
+
+
+def test_lines_with_a_tag_are_not_put_into_an_environment_that_allows_none():
+    page = r"\[\begin{split}\begin{aligned}a\\b\end{aligned} \tag{1.1}\end{split}\]"
+    assert pages.finished(page) == r"\[\begin{aligned}a\\b\end{aligned} \tag{1.1}\]"
 
 
 def test_every_function_of_the_equation_table_is_shown_and_linked():
@@ -77,6 +82,22 @@ def test_what_readme_links_to_and_the_site_has_not_is_no_dead_link():
     assert pages._local(text, None) == "[a](lessons/03_x.ipynb) b ![c](figures/d.svg) [e](https://f.g)"
     there = pages._local(text, "https://github.com/o/n")
     assert "[b](https://github.com/o/n/blob/main/bench/README.md)" in there
+
+
+def test_a_network_that_figures_carry_is_stored_once_and_they_are_told_where():
+    def shown(text):
+        out = new_output("display_data", data={"text/html": text, "text/plain": "x"})
+        return new_notebook(cells=[new_code_cell("1", outputs=[out]), new_markdown_cell("words")])
+
+    carried = (
+        '<figure data-network="ab12" data-kind="walk" data-program="f(&quot;a&quot; &lt; 1)"><p>x</p></figure>'
+    )
+    read = {"a": shown(carried), "b": shown('<figure data-network="ab12" data-kind="digit"></figure>')}
+    assert lessons.programs(read) == {"ab12": 'f("a" < 1)'}
+    told = [notebook.cells[0].outputs[0].data["text/html"] for notebook in read.values()]
+    address = 'data-network="ab12" data-src="../_static/network-ab12.js"'
+    assert told[0] == f'<figure {address} data-kind="walk"><p>x</p></figure>'
+    assert told[1] == f'<figure {address} data-kind="digit"></figure>'
 
 
 def _packed(**files):
