@@ -40,8 +40,8 @@ class PageNetwork:
         predicts: str,
         size: int,
     ) -> None:
-        if config.get("channels_in") != 1 or config.get("attention"):
-            raise ValueError(f"config: expected channels_in = 1 and no attention, got {dict(config)}")
+        if config.get("channels_in") != 1 or config.get("attention") or config.get("blocks", 1) != 1:
+            raise ValueError(f"config: expected channels_in = 1, blocks = 1 and no attention, got {dict(config)}")
         if predicts not in ("v", "eps"):
             raise ValueError(f"predicts: expected 'v' or 'eps', got {predicts!r}")
         multiple = config["patch"] * 2 ** (len(config["mults"]) - 1)

@@ -132,7 +132,8 @@ class PageSampler:
         network = self.network
         count = network.config["classes"]
         told = [("-1", "any"), *((str(k), str(k)) for k in range(count))]
-        label = [_choice("label", "label", told, "-1")] if count else []
+        first = str(count // 2) if self.kind == "walk" else "-1"
+        label = [_choice("label", "label", told, first)] if count else []
         seed = [_seed(), _button("again", "New noise")]
         if self.kind == "digit":
             row = "".join(

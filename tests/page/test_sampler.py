@@ -157,8 +157,12 @@ def test_it_says_what_it_is():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"config": CONFIG | {"channels_in": 3}}, "config: expected channels_in = 1 and no attention, got"),
-        ({"config": CONFIG | {"attention": True}}, "config: expected channels_in = 1 and no attention, got"),
+        ({"config": CONFIG | {"channels_in": 3}}, "config: expected channels_in = 1, blocks = 1 and no attention"),
+        ({"config": CONFIG | {"blocks": 2}}, "config: expected channels_in = 1, blocks = 1 and no attention"),
+        (
+            {"config": CONFIG | {"attention": True}},
+            "config: expected channels_in = 1, blocks = 1 and no attention",
+        ),
         ({"predicts": "x0"}, "predicts: expected 'v' or 'eps', got 'x0'"),
         ({"size": 10}, "size: expected a multiple of 4, got 10"),
         ({"schedule": cosine(0)}, r"schedule: expected \{.*\}, got \{'kind': 'cosine', 'T': 0\}"),

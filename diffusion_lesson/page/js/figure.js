@@ -101,7 +101,8 @@ function digitFigure(figure) {
     });
   };
   figure.on("draw", "click", draw);
-  draw(figure.control("draw"));
+  const buttons = figure.root.querySelectorAll("[name=draw]");
+  draw(buttons[buttons.length >> 1]);
 }
 
 /** Noise at t in, the network's guess out, as the slider moves. */
