@@ -36,12 +36,19 @@ endif
 
 .PHONY: lab test quick lint unit strict mistakes portable browser timing notebooks page figures bench clean
 
-lab: .venv/lab .venv/trusted
-	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.news_url=None $(LAB_FLAGS) notebooks/00_start_here.ipynb
+# JupyterLab's question about news would lie over the lesson.
+NO_NEWS := .venv/share/jupyter/lab/settings/overrides.json
+
+lab: .venv/lab .venv/trusted $(NO_NEWS)
+	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_FLAGS) notebooks/00_start_here.ipynb
 
 # The course's own notebooks, so that a slider is alive on opening, before anything runs. Only those that changed.
 .venv/trusted: $(wildcard notebooks/[0-9]*.ipynb) | .venv/lab
 	-@$(BIN)/jupyter trust $? >/dev/null && touch $@
+
+$(NO_NEWS): | .venv/lab
+	@mkdir -p $(@D)
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}' > $@
 
 test: .venv/dev lint unit strict browser
 
