@@ -1,6 +1,6 @@
 """Colour: what the yardstick of CIFAR-10 is worth, what JPEG copies cost, and how good the shipped pictures are.
 
-    python -m bench.colour                  measures what colour.json lacks, then writes colour.md
+    python -m bench.colour                  measures what colour.json lacks; writes colour.md and the cards
     python -m bench.colour --data FOLDER    with the pictures in FOLDER/train and FOLDER/test, one folder a class
 
 Without --data the pictures are CIFAR-10's (data.cifar10 fetches 170 MB), and the copies are made here, by Pillow.
@@ -24,11 +24,17 @@ from torch import Tensor
 from bench import colour_page, floors
 from diffusion_lesson.learning import data, metrics, weights
 from diffusion_lesson.learning.denoiser import draw
+from diffusion_lesson.learning.results import Result
 from diffusion_lesson.networks.classifier import Classifier
 
 HERE, RUNS = Path(__file__).parent, Path("runs", "colour")
 ORIGINALS = 4000  # that are compared with their copies
-COUNT, PIECE, STEPS, SCALE = 1000, 50, 25, 1.5  # pictures drawn, at a time; DDIM with eta = 1, guided
+AGAINST = {
+    "as they are": "drawn on a CPU, against the test copies",
+    "and mirrored": "against the test copies and their mirror images",
+}
+TURN = "classes in turn"
+COUNT, PIECE, STEPS, SCALE = 500, 50, 25, 1.5  # pictures drawn, at a time; DDIM with eta = 1, guided
 
 
 def copied(images: Tensor, quality: int = 75) -> Tensor:
@@ -156,8 +162,8 @@ def copies(pictures: Pictures) -> dict[str, Any]:
     }
 
 
-def drawn(pictures: Pictures) -> dict[str, Any]:
-    """Pictures by the shipped network, the classes in turn, and how far they are from real ones."""
+def own() -> tuple[Tensor, Tensor]:
+    """(pictures, labels) by the shipped network, the classes in turn; those that are missing are drawn."""
     denoiser, card = weights.load_shipped("cifar10")
     labels = torch.arange(COUNT) % denoiser.classes
 
@@ -170,17 +176,44 @@ def drawn(pictures: Pictures) -> dict[str, Any]:
         return {"pictures": data.to_uint8(x)}
 
     pieces = [kept(f"drawn-{k:02}", partial(piece, k))["pictures"] for k in range(COUNT // PIECE)]
-    found = rows(torch.cat(pieces))
-    ours, against = metrics.moments(found), references(pictures)
+    return torch.cat(pieces), labels
+
+
+def drawn(pictures: Pictures) -> dict[str, Any]:
+    """How far the network's own pictures are from real ones, and how many are read as what was asked for."""
+    found, labels = own()
+    features = rows(found)
+    ours, against = metrics.moments(features), references(pictures)
     each = {words: metrics.moments_distance(moments, ours) for words, moments in against.items()}
-    return {"n": COUNT, "steps": STEPS, "guidance": SCALE, "distance": each, "read as told": right(found, labels)}
+    share = right(features, labels)
+    return {"n": COUNT, "steps": STEPS, "guidance": SCALE, "distance": each, "read as told": share}
+
+
+def tell(results: dict[str, Any]) -> None:
+    """Write into the two cards what was measured here; what was measured elsewhere stays."""
+    ruler, ours = results["yardstick"], results["drawn"]
+    plain, n = ruler["floors"], ours["n"]
+    told = [floors.record_of(entry["mean"], int(k), way) for way, row in plain.items() for k, entry in row.items()]
+    share = round(ruler["accuracy"]["test"], 4)
+    accuracy = Result(metric="accuracy", values=(share,), n=10_000, how="all test copies")
+    floors.write("classifier-cifar10", [accuracy, *told])
+    drawn_by = {"n": n, "sampler": "DDIM η = 1", "steps": ours["steps"], "guidance_scale": ours["guidance"]}
+    found = [
+        Result(metric="frechet_distance", values=(round(value, 2),), how=AGAINST[words], **drawn_by)
+        for words, value in ours["distance"].items()
+    ]
+    rest = [r for r in weights.card("cifar10").measured if r.metric == "frechet_distance" and not r.how]
+    for k in sorted({record.n for record in rest} | {n}):
+        found.append(floors.record_of(plain[TURN][str(k)]["mean"], k, TURN))
+    both = ruler["floors, mirrored"][TURN][str(n)]["mean"]
+    found.append(floors.record_of(both, n, f"{TURN}, {AGAINST['and mirrored']}"))
+    floors.write("cifar10", rest + found)
 
 
 def write(folder: Path) -> None:
     """The drawn pictures as PNG files, for whoever scores them otherwise."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = torch.cat([load_file(path)["pictures"] for path in sorted(RUNS.glob("drawn-*.safetensors"))])
-    for k, picture in enumerate(found.permute(0, 2, 3, 1).numpy()):
+    for k, picture in enumerate(own()[0].permute(0, 2, 3, 1).numpy()):
         Image.fromarray(picture).save(folder / f"{k:04}.png")
 
 
@@ -201,6 +234,7 @@ def main() -> None:
             path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
             print(name, json.dumps(results[name], ensure_ascii=False)[:400], flush=True)
     (HERE / "colour.md").write_text(colour_page.report(results), "utf-8")
+    tell(results)
     if asked.write:
         write(asked.write)
 

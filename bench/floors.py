@@ -1,6 +1,6 @@
 """The floor of a Fréchet distance: what real pictures score that were drawn as the row beside it was drawn.
 
-    python -m bench.floors                 measures the floors of every card anew; some CPU-minutes
+    python -m bench.floors                 measures the floors of the cards anew, but for colour; some CPU-minutes
     python -m bench.floors mnist digits    of these
 
 A set with as many of each class is nearer to the truth than one left to chance, so rows whose labels go 0, 1, …,
@@ -10,6 +10,7 @@ A set with as many of each class is nearer to the truth than one left to chance,
 import json
 import re
 import sys
+from collections.abc import Iterable
 from statistics import mean, stdev
 from typing import Any
 
@@ -82,25 +83,29 @@ def tell(name: str) -> None:
     if kind == "digits":
         count = len(rows) + len(real)
         found = against_itself(torch.cat([rows, real]))
-        told.append(_record(found, count, f"{count:,} real against {count:,} others"))
+        told.append(record_of(found, count, f"{count:,} real against {count:,} others"))
     elif card.predicts:
         for n in sorted(
             {record.n for record in card.measured if record.metric == "frechet_distance" and record.n}
         ):
             found = floor(rows, labels, metrics.moments(real), n, "classes in turn")["mean"]
-            told.append(_record(found, n, "classes in turn"))
+            told.append(record_of(found, n, "classes in turn"))
     else:
         both = floors(rows, labels, metrics.moments(real), (500, 1000, 2000, 5000))
-        told += [_record(both[way][n]["mean"], int(n), way) for n in both[KINDS[0]] for way in KINDS]
-    rest = [record for record in card.measured if record.metric != "floor"]
-    note = weights.SHIPPED / f"{name}.json"
-    measured = [record.as_json() for record in (*rest, *told)]
-    fields = json.loads(note.read_text("utf-8")) | {"measured": measured}
-    note.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        told += [record_of(both[way][n]["mean"], int(n), way) for n in both[KINDS[0]] for way in KINDS]
+    write(name, [record for record in card.measured if record.metric != "floor"] + told)
     print(name, *told, sep="; ", flush=True)
 
 
-def _record(value: float, n: int, how: str) -> Result:
+def write(name: str, measured: Iterable[Result]) -> None:
+    """Let the card of weights that ship hold these records, and no others."""
+    note = weights.SHIPPED / f"{name}.json"
+    fields = json.loads(note.read_text("utf-8")) | {"measured": [record.as_json() for record in measured]}
+    note.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def record_of(value: float, n: int, how: str) -> Result:
+    """The floor as a card holds it."""
     return Result(metric="floor", values=(round(value, 2),), n=n, how=how)
 
 
@@ -119,5 +124,6 @@ def _features(kind: str, left_out: int) -> tuple[Tensor, Tensor, Tensor]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for asked in sys.argv[1:] or [name for name in weights.names() if name != "classifier-digits"]:
+    elsewhere = ("classifier-digits", "cifar10", "classifier-cifar10")  # the last two by bench.colour
+    for asked in sys.argv[1:] or [name for name in weights.names() if name not in elsewhere]:
         tell(asked)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import colour, draw, floors, jobs, make_it_yours, peers, run, table
+from bench import colour, colour_page, draw, floors, jobs, make_it_yours, peers, run, table
 from diffusion_lesson.learning import data, metrics, results, weights
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +93,8 @@ def test_the_tables_of_the_readme_are_those_of_the_results(tmp_path):
 def test_the_floors_in_the_readme_are_those_of_the_cards_and_the_bench():
     readme = (ROOT / "README.md").read_text("utf-8")
     in_turn = JOBS["floors"]["classes in turn"]["5000"]["mean"]
+    yardstick = json.loads((BENCH / "colour.json").read_text("utf-8"))["yardstick"]
+    colours = yardstick["floors"]["classes in turn"]["5000"]["mean"]
     own, without = (
         results.find(weights.card(name).measured, "floor").value for name in ("digits", "mnist-without-7")
     )
@@ -101,6 +103,7 @@ def test_the_floors_in_the_readme_are_those_of_the_cards_and_the_bench():
         f"{in_turn:.2f}",
         f"{in_turn:.2f}",
         f"{without:.2f}",
+        f"{colours:.2f}",
     ]
 
 
@@ -158,3 +161,33 @@ def test_what_was_computed_is_kept_and_not_computed_again(tmp_path, monkeypatch)
     monkeypatch.setattr(colour, "RUNS", tmp_path / "runs")
     assert torch.equal(colour.kept("some", lambda: {"x": torch.arange(3)})["x"], torch.arange(3))
     assert torch.equal(colour.kept("some", lambda: {"x": torch.zeros(3)})["x"], torch.arange(3))
+
+
+def test_the_drawn_pictures_are_kept_in_pieces_and_written_as_files(tmp_path, monkeypatch):
+    for name, value in {"RUNS": tmp_path / "runs", "COUNT": 20, "PIECE": 10, "STEPS": 1}.items():
+        monkeypatch.setattr(colour, name, value)
+    found, labels = colour.own()
+    assert (found.shape, labels.tolist()) == ((20, 3, 32, 32), [*range(10)] * 2)
+    (tmp_path / "runs" / "drawn-01.safetensors").unlink()
+    assert torch.equal(colour.own()[0], found)  # the missing piece comes out the same
+    colour.write(tmp_path / "files")
+    files = sorted((tmp_path / "files").iterdir())
+    assert len(files) == 20
+    assert torch.equal(data.image_folder(tmp_path / "files", 32).images, found)
+
+
+def test_the_page_of_colour_is_that_of_its_results():
+    results = json.loads((BENCH / "colour.json").read_text("utf-8"))
+    assert colour_page.report(results) == (BENCH / "colour.md").read_text("utf-8")
+
+
+def test_the_cards_of_colour_hold_what_was_measured():
+    found = json.loads((BENCH / "colour.json").read_text("utf-8"))
+    records = weights.card("cifar10").measured
+    n, distances = found["drawn"]["n"], found["drawn"]["distance"]
+    for words, value in distances.items():
+        record = results.find(records, "frechet_distance", n=n, how=colour.AGAINST[words])
+        assert record.value == round(value, 2)
+    in_turn = results.find(weights.card("classifier-cifar10").measured, "floor", n=n, how="classes in turn")
+    assert in_turn.value == round(found["yardstick"]["floors"]["classes in turn"][str(n)]["mean"], 2)
+    assert results.find(records, "floor", n=n, how="classes in turn").value == in_turn.value

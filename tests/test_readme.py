@@ -51,14 +51,15 @@ def _row(name: str) -> str:
     return found
 
 
-@pytest.mark.parametrize("name", ["mnist", "mnist-without-7", "digits"])
+@pytest.mark.parametrize("name", ["cifar10", "mnist", "mnist-without-7", "digits"])
 def test_the_scores_of_weights_that_ship_are_those_of_their_cards(name: str) -> None:
     row = _row(name)
     for record in weights.card(name).measured:
         if record.metric == "bits_per_dim":
             assert f"{record.value:.2f} ± {record.parts['standard error']:.2f}" in row
             assert f"{record.n:,}" in row
-        elif record.metric == "frechet_distance" and name != "digits":  # those of digits are in its recipe's row
+        # those of digits are in its recipe's row, and those of colour with a note on bench/colour.md
+        elif record.metric == "frechet_distance" and name != "digits" and not (name == "cifar10" and record.how):
             assert f"{record.value:g}" in row
             assert f"{record.n:,}" in row
 
