@@ -17,15 +17,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from diffusion_lesson.learning import capture, recipes, weights
-from diffusion_lesson.learning.config import TrainConfig
+from diffusion_lesson.learning.config import Optimizer, Precision, TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.training import Progress, train
 from diffusion_lesson.networks.unet import UNet
@@ -38,7 +40,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 SIDES = {"mnist": 28, "small cifar": 32, "width 128": 32}
 # (network, batch, optimizer, precision), and how many times the older build's pictures a second it shall reach
-CASES: list[tuple[str, int, str, str, float | None]] = [
+Case = tuple[str, int, Optimizer, Precision, float | None]
+CASES: list[Case] = [
     ("mnist", 128, "adamw", "fp32", 4.0),
     ("mnist", 128, "muon", "fp32", 6.0),
     ("small cifar", 256, "muon", "bf16", 5.0),
@@ -111,7 +114,7 @@ class Bench:
         denoiser = Denoiser(net, schedule.cosine(1000), "v", classes=10)
         return train(denoiser, x, config, labels=y, device=self.device, **given)
 
-    def speed(self, case: tuple[str, int, str, str, float | None], **given: Any) -> float:
+    def speed(self, case: Case, **given: Any) -> float:
         """Pictures a second of this build."""
         network, batch, optimizer, precision, _ = case
         loop = self.training(network, _config(optimizer, precision, 4 if self.quick else batch, 10**6), **given)
@@ -128,7 +131,7 @@ class Bench:
         del progress
         return steps * (4 if self.quick else batch) / spent
 
-    def older_speed(self, case: tuple[str, int, str, str, float | None]) -> float | None:
+    def older_speed(self, case: Case) -> float | None:
         """The same of the older checkout, in a process of its own; None without one."""
         network, batch, optimizer, precision, _ = case
         if self.older is None:
@@ -148,7 +151,7 @@ class Bench:
             raise RuntimeError(done.stderr.strip()[-300:])
         return float(json.loads(done.stdout.splitlines()[-1]))
 
-    def bits(self, network: str, optimizer: str, precision: str) -> dict[str, Any]:
+    def bits(self, network: str, optimizer: Optimizer, precision: Precision) -> dict[str, Any]:
         """Whether two runs, a resumed one, and one without a graph end with the same bits; else how far apart."""
         steps = 6 if self.quick else 60
         config = _config(optimizer, precision, 4 if self.quick else 64, steps)
@@ -174,7 +177,7 @@ class Bench:
         apart = {name: (first - other).abs().max().item() for name, other in others.items()}
         return apart | {"not deterministic, twice": (pair[0] - pair[1]).abs().max().item()}
 
-    def price(self, case: tuple[str, int, str, str, float | None]) -> dict[str, float]:
+    def price(self, case: Case) -> dict[str, float]:
         """Pictures a second with deterministic convolutions, and without."""
         with _as_it_comes():
             free = self.speed(case)
@@ -226,14 +229,11 @@ def _tried(work: Callable[[], Any]) -> Any:
 @contextmanager
 def _as_it_comes() -> Iterator[None]:
     """Convolutions as cuDNN chooses them, whatever order they add up in."""
-    kept, capture.deterministic = capture.deterministic, lambda device: nullcontext()
-    try:
+    with patch.object(capture, "deterministic", lambda device: nullcontext()):
         yield
-    finally:
-        capture.deterministic = kept
 
 
-def _config(optimizer: str, precision: str, batch: int, steps: int) -> TrainConfig:
+def _config(optimizer: Optimizer, precision: Precision, batch: int, steps: int) -> TrainConfig:
     config = TrainConfig(steps=steps, batch_size=batch, learning_rate=1e-3, drop_labels=0.1)
     return replace(config, optimizer=optimizer, precision=precision)
 
@@ -274,7 +274,7 @@ def main(argv: list[str] | None = None) -> None:
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
     bench.part("machine", lambda: {"device": name, "torch": torch.__version__, "quick": asked.quick}, needs=0)
 
-    def speeds(case: tuple[str, int, str, str, float | None]) -> dict[str, Any]:
+    def speeds(case: Case) -> dict[str, Any]:
         ways = {
             "now": lambda: bench.speed(case), "no graph": lambda: bench.speed(case, graph=False),
             "older": lambda: bench.older_speed(case),
@@ -288,18 +288,18 @@ def main(argv: list[str] | None = None) -> None:
         return {"GFLOP a picture": work, "TFLOP/s": reached, "peak": top, "share": reached / top, "target": SHARE}
 
     for case in CASES[:5]:
-        bench.part("speed: " + ", ".join(map(str, case[:4])), lambda case=case: speeds(case), needs=45)
+        bench.part("speed: " + ", ".join(map(str, case[:4])), partial(speeds, case), needs=45)
     bench.part("share of the peak", use)
     for given in (("mnist", "muon", "fp32"), ("small cifar", "muon", "bf16"), ("small cifar", "adamw", "fp32")):
-        bench.part("bits: " + ", ".join(given), lambda given=given: bench.bits(*given), needs=40)
+        bench.part("bits: " + ", ".join(given), partial(bench.bits, *given), needs=40)
     bench.part("price of determinism: small cifar", lambda: bench.price(CASES[2]))
     bench.part("price of determinism: mnist, fp32", lambda: bench.price(CASES[5]))
     for shipped in ("mnist", "cifar10"):
-        bench.part(f"rounding: {shipped}", lambda shipped=shipped: bench.rounding(shipped))
+        bench.part(f"rounding: {shipped}", partial(bench.rounding, shipped))
     for case in CASES[5:]:
-        bench.part("speed: " + ", ".join(map(str, case[:4])), lambda case=case: speeds(case), needs=45)
+        bench.part("speed: " + ", ".join(map(str, case[:4])), partial(speeds, case), needs=45)
     for recipe in ("mnist-gpu", "cifar10-gpu"):
-        bench.part(f"recipe: {recipe}", lambda recipe=recipe: _recipe(bench, recipe), needs=45)
+        bench.part(f"recipe: {recipe}", partial(_recipe, bench, recipe), needs=45)
     bench.out.with_suffix(".md").write_text(table(bench.found), "utf-8")
     print(table(bench.found))
 

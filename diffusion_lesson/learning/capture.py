@@ -4,6 +4,7 @@ A small network spends most of its time on a GPU waiting to be launched, kernel 
 CUDA is here, behind `captured`; on any other device the step runs as it is written.
 """
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ class Recorder(Protocol):
     def replay(self) -> None:
         """Do what was written down."""
 
+    def renewed(self) -> torch.Generator:
+        """After a recording that failed: a generator in the state in which it found its own."""
+
     def send(self, numbers: Tensor) -> Read:
         """Send the numbers off, and go on; the answer waits for them alone."""
 
@@ -40,6 +44,7 @@ class Cuda:
     def __init__(self, generator: torch.Generator) -> None:
         self._graph, self._stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(generator.device)
         self._graph.register_generator_state(generator)
+        self._generator, self._state = generator, generator.get_state()
 
     def aside(self, work: Callable[[], Tensor]) -> Tensor:
         """On a stream of its own."""
@@ -51,12 +56,18 @@ class Cuda:
 
     def record(self, work: Callable[[], Tensor]) -> Tensor:
         """Capture it; what other threads do meanwhile is none of its business."""
+        self._state = self._generator.get_state()
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             return work()
 
     def replay(self) -> None:
         """Launch the graph."""
         self._graph.replay()
+
+    def renewed(self) -> torch.Generator:
+        """Another one: a capture that was broken off leaves its generator unfit for use."""
+        fresh = torch.Generator(self._generator.device)
+        return fresh.set_state(self._state)
 
     def send(self, numbers: Tensor) -> Read:
         """Into memory that the device writes by itself; an event says when it has."""
@@ -77,23 +88,32 @@ def recorder(generator: torch.Generator) -> Recorder | None:
     return Cuda(generator) if generator.device.type == "cuda" else None
 
 
-def captured(work: Callable[[], Tensor], recorder: Recorder | None) -> Callable[[], Tensor]:
+def captured(
+    work: Callable[[], Tensor], recorder: Recorder | None, renew: Callable[[torch.Generator], None]
+) -> Callable[[], Tensor]:
     """`work`, to be called again and again: at first it runs as it is, then as one launch. No recorder: as it is.
 
     Every call is one step, the first ones too. What the work reads and writes must lie in the same memory each
-    time, and numbers that change must be in tensors: Python runs it WARM_UP + 1 times and never again.
+    time, and numbers that change must be in tensors: Python runs it WARM_UP + 1 times and never again. Where it
+    can't be recorded, it goes on as it is, with a warning; `renew` is given a generator in place of its own.
     """
     if recorder is None:
         return work
-    calls, result = 0, torch.empty(0)
+    calls, result, fails = 0, torch.empty(0), False
 
     def call() -> Tensor:
-        nonlocal calls, result
+        nonlocal calls, result, fails
         calls += 1
-        if calls <= WARM_UP:
-            return recorder.aside(work)
         if calls == WARM_UP + 1:
-            result = recorder.record(work)
+            try:
+                result = recorder.record(work)
+            except RuntimeError as error:
+                fails = True
+                renew(recorder.renewed())
+                reason = str(error).splitlines()[0]
+                warnings.warn(f"graph: the step can't be captured ({reason}); it goes on without", stacklevel=2)
+        if calls <= WARM_UP or fails:
+            return recorder.aside(work)
         recorder.replay()
         return result
 

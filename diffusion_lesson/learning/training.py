@@ -65,9 +65,9 @@ def train(
     another config, another network or other images, or if another process is at work in it. A finished training
     is given more `steps`: then the rate rises once more, and falls to 0 at the new end.
 
-    graph: on one GPU, capture the whole step as a CUDA graph (capture.py). False for a network that looks at its
-    numbers, or that is compiled with graphs of its own. A loss is then told a step later than it is made, but for
-    those of the first step, of checkpoints and of the end.
+    graph: on one GPU, capture the whole step as a CUDA graph (capture.py); where that fails, a warning says so,
+    and it goes on without. False for a network that looks at its numbers, or is compiled with graphs of its own.
+    A loss is then told a step later than it is made, but for those of the first step, of checkpoints, of the end.
 
     With `precision="bf16"` weights, average, noise and loss stay single. A network may come compiled; its
     checkpoints are as of a plain one. Under `accelerate launch`, `device` says only which kind, and every process
@@ -118,7 +118,12 @@ def train(
             replace(denoiser, network=model), called, averaged, optimizers, config, generator,
             team.rows(config.batch_size), team.mean, numbers_stay=recorder is not None,
         )  # fmt: skip
-        run = capture.captured(one, recorder)
+
+        def renew(fresh: torch.Generator) -> None:
+            nonlocal state
+            one.generator, state = fresh, replace(state, generator=fresh)
+
+        run = capture.captured(one, recorder, renew)
         late = capture.Late(recorder.send, one.check) if recorder is not None else None
         images, labels = _pictures(images, labels, team.device)
         begun = time.perf_counter()  # monotonic() may stand still for a whole step on Windows
@@ -138,7 +143,7 @@ def train(
 
         for step in range(first + 1, steps + 1):
             # Every process draws the numbers of the whole batch, and asks the network about its own rows.
-            picked = _picked(len(images), config, generator, step).to(images.device, non_blocking=True)
+            picked = _picked(len(images), config, one.generator, step).to(images.device, non_blocking=True)
             x0 = images[picked].to(team.device, non_blocking=True)
             y = None if labels is None else labels[picked].to(team.device, non_blocking=True)
             one.prepare(step, learning_rate(step - start, steps - start, config.learning_rate), x0, y)

@@ -48,6 +48,9 @@ class Played:
         self.replays += 1
         self.result.copy_(self.work())
 
+    def renewed(self):
+        raise AssertionError("nothing failed")
+
     def send(self, numbers):
         self.sent += 1
         order, there = self.sent, numbers.clone()
@@ -108,6 +111,38 @@ def test_captured_stopped_and_resumed_it_ends_with_the_same_bits(monkeypatch, tm
     run(monkeypatch, Played(), config, seed=7, checkpoint=tmp_path / "parts", **how)
     whole, parts = (load_file(tmp_path / name / "step-00000012.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(parts[name], value) for name, value in whole.items())
+
+
+class Unable(Played):
+    """One that breaks off, and leaves a generator that nobody may use."""
+
+    def record(self, work):
+        self.state = self.generator.get_state()
+        self.generator.manual_seed(99)
+        raise RuntimeError("operation not permitted\nand more")
+
+    def renewed(self):
+        return torch.Generator().set_state(self.state)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_step_that_cannot_be_captured_goes_on_with_the_same_numbers_and_a_warning(monkeypatch, tmp_path):
+    expected = run(monkeypatch, Played())
+
+    def recorder(generator):
+        unable = Unable()
+        unable.generator = generator
+        return unable
+
+    monkeypatch.setattr(capture, "recorder", recorder)
+    pupil, how = denoiser(), {"labels": LABELS, "checkpoint": tmp_path}
+    with pytest.warns(
+        UserWarning, match=r"^graph: the step can't be captured \(operation not permitted\); it goes"
+    ):
+        *_, last = train(pupil, pictures(), CONFIG, **how)
+    assert all(torch.equal(a, b) for a, b in zip(last.averaged.parameters(), expected[1], strict=True))
+    saved = load_file(tmp_path / "step-00000012.safetensors")["generator"]
+    assert not torch.equal(saved, torch.Generator().manual_seed(99).get_state())
 
 
 def test_a_loss_is_read_when_the_next_step_is_on_its_way(monkeypatch):
