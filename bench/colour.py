@@ -203,7 +203,7 @@ def tell(results: dict[str, Any]) -> None:
         for words, value in ours["distance"].items()
     ]
     rest = [r for r in weights.card("cifar10").measured if r.metric == "frechet_distance" and not r.how]
-    for k in sorted({record.n for record in rest} | {n}):
+    for k in sorted({record.n for record in rest if record.n} | {n}):
         found.append(floors.record_of(plain[TURN][str(k)]["mean"], k, TURN))
     both = ruler["floors, mirrored"][TURN][str(n)]["mean"]
     found.append(floors.record_of(both, n, f"{TURN}, {AGAINST['and mirrored']}"))
