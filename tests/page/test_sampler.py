@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diffusion_lesson.learning import weights
 from diffusion_lesson.page import network as module
 from diffusion_lesson.page.network import HERE, PageNetwork
 from diffusion_lesson.page.sampler import PageSampler
@@ -197,3 +198,28 @@ def test_a_figure_that_cannot_be_is_refused(options, words):
 
 def test_what_is_in_the_folder_is_packed():
     assert {path.name for path in Path(HERE).iterdir()} == {*module.PARTS, *SHA256}
+
+
+def carried(path):
+    """(key, program) of each figure in a notebook that carries one."""
+    found = []
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        for out in cell.get("outputs", []):
+            text = "".join(out.get("data", {}).get("text/html", ""))
+            found += re.findall(r'data-network="(\w+)"[^>]* data-program="([^"]*)"', text)
+    return [(key, html.unescape(program)) for key, program in found]
+
+
+@pytest.mark.parametrize("lesson", ["00", "10", "11", "13"])
+def test_a_lesson_carries_a_shipped_network_once_in_today_s_program(lesson):
+    (path,) = (Path(__file__).parents[2] / "notebooks").glob(f"{lesson}_*.ipynb")
+    denoiser, card = weights.load_shipped("digits" if lesson == "10" else "mnist")
+    net = PageNetwork(
+        denoiser.network.state_dict(),
+        card.config,
+        schedule=card.schedule,
+        predicts=card.predicts,
+        size=card.size,
+    )
+    assert carried(path) == [(net.key, net.program)]
+    assert len(html.escape(net.program)) <= 1_400_000
