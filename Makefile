@@ -1,7 +1,7 @@
 # make lab     opens the course in JupyterLab          make test       everything CI checks
 # make quick   lint and unit tests, for the edit loop  make portable   plays other processors and versions
 # make notebooks  re-runs and normalises the lessons   make figures    redraws the figures
-# make page    builds the course as a site, in _site/
+# make page    builds the course as a site, in _site/  make publish REPO=owner/name   tells notebooks and README their address
 # make mistakes  breaks every checked equation on purpose; an hour
 # make bench   trains ours and others' networks side by side; hours   make clean  forgets the environment
 #
@@ -34,7 +34,7 @@ export HOME := $(CURDIR)/.venv/home
 $(shell mkdir -p .venv/home 2>&1)
 endif
 
-.PHONY: lab test quick lint unit strict mistakes portable browser timing notebooks page figures bench clean
+.PHONY: lab test quick lint unit strict mistakes portable browser timing notebooks page publish figures bench clean
 
 # JupyterLab's question about news would lie over the lesson.
 NO_NEWS := .venv/share/jupyter/lab/settings/overrides.json
@@ -85,6 +85,10 @@ notebooks: .venv/dev
 
 page: .venv/page
 	$(BIN)/python -m website.build
+
+# REPO= (nothing) takes the address out again.
+publish: .venv/page
+	$(if $(filter undefined,$(origin REPO)),$(error REPO: expected make publish REPO=owner/name))$(BIN)/python -m tools.publish "$(REPO)"
 
 figures: .venv/dev
 	for name in $(filter-out style,$(basename $(notdir $(wildcard figures/*.py)))); do $(BIN)/python -m figures.$$name || exit 1; done

@@ -2,7 +2,6 @@
 
 import re
 import symtable
-import tomllib
 from pathlib import Path
 
 import nbformat
@@ -69,24 +68,6 @@ def test_a_sound_notebook_has_no_fault() -> None:
     outputs = (_picture('<img src="x" alt="a black square">'), new_output("stream", text="see https://a.b/home/c"))
     text = r"$$a = b \tag{3.1}$$"
     assert list(notebook_tool.faults(_notebook("# Check (3.1)\nassert True", outputs, text=text))) == []
-
-
-REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
-SET_UP = f"""\
-try:
-    import diffusion_lesson
-except ModuleNotFoundError:  # in Colab: fetch the course first
-    %pip install -q "git+{REPOSITORY}\""""
-
-
-@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
-def test_the_set_up_and_the_way_to_colab_name_the_repository_of_pyproject(path: Path) -> None:
-    title, set_up = nbformat.read(path, as_version=4).cells[:2]
-    assert set_up.source == SET_UP
-    slug = REPOSITORY.removeprefix("https://github.com/")
-    colab = f"https://colab.research.google.com/github/{slug}/blob/main/notebooks/{path.name}"
-    assert f"[Open in Colab]({colab})" in title.source
-    assert title.source.startswith(f"# {path.stem[:2]} · ")
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)

@@ -16,6 +16,7 @@ from website.address import ROOT, repository
 
 LESSONS = ROOT / "notebooks"
 NAVIGATION = "navigation"  # the tag of the last cell
+FOLDED = {"solution", "folded"}  # tags of cells whose code is hidden because the lesson says so
 _TITLE = re.compile(r"# (\d\d) · (.+)")
 _FIRST = re.compile(r'"# (\d\d · .+?)(?:\\n)?"')
 _BADGE = re.compile(r"\[Open in Colab\]\([^)]*\)\n\n")
@@ -84,7 +85,7 @@ def only_check(cells: list[NotebookNode]) -> set[int]:
 
 
 def hide(cells: list[NotebookNode]) -> None:
-    """Hide the code of cells that only set up, only check, or give the answer; show that of all others.
+    """Hide the code of cells that only set up, only check, or are tagged so; show that of all others.
 
     JupyterLab, Notebook 7 and VS Code keep the first line in place of the code (source_hidden), Colab the words
     "Show code" (cellView). The classic notebook knows neither.
@@ -94,7 +95,7 @@ def hide(cells: list[NotebookNode]) -> None:
         if cell.cell_type != "code":
             continue
         imports = "\nplots.use_style()" in cell.source and cell.source.startswith(("import ", "from "))
-        hidden = k in quiet or imports or is_set_up(cell) or "solution" in cell.metadata.get("tags", [])
+        hidden = k in quiet or imports or is_set_up(cell) or not FOLDED.isdisjoint(cell.metadata.get("tags", []))
         jupyter = {key: value for key, value in cell.metadata.get("jupyter", {}).items() if key != "source_hidden"}
         wanted: dict[str, Any] = {"jupyter": jupyter | ({"source_hidden": True} if hidden else {})}
         wanted |= {"cellView": "form"} if hidden else {}

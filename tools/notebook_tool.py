@@ -1,6 +1,7 @@
 """Execute notebooks and write them in one canonical form, so that a re-run without a change is no diff.
 
 python -m tools.notebook_tool notebooks/*.ipynb            # execute, normalise, write
+python -m tools.notebook_tool --form notebooks/*.ipynb     # normalise and write, without a run
 python -m tools.notebook_tool --check notebooks/*.ipynb    # exit 1 where a committed file is at fault
 """
 
@@ -14,17 +15,20 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-KEEP = {"tags", "jupyter"}  # cell metadata worth committing
+from tools.furniture import LESSONS, checked, furnish
+
+KEEP = {"tags", "jupyter", "cellView"}  # cell metadata worth committing
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 VIEW = "application/vnd.jupyter.widget-view+json"
 LONGEST_CELL = 15  # lines of code: no comments, blank lines, imports, or lines of words such as an alt text
 NO_CODE = re.compile(r'\s*($|#|import |from |alt=|f?"|[)\]}]+,?$)')
 
 
-def normalise(notebook: NotebookNode) -> NotebookNode:
+def normalise(notebook: NotebookNode, folder: Path = LESSONS) -> NotebookNode:
     """Fixed ids, counts, kernel and model ids; streams merged; no timing, no widget state."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     notebook.nbformat, notebook.nbformat_minor, run = 4, 5, 0
+    furnish(notebook, folder)
     for k, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{k:02d}"
         cell.metadata = nbformat.from_dict({m: v for m, v in cell.metadata.items() if m in KEEP})
@@ -46,9 +50,9 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def text_of(notebook: NotebookNode) -> str:
-    """The canonical file."""
-    return nbformat.writes(normalise(notebook), version=4) + "\n"
+def text_of(notebook: NotebookNode, folder: Path = LESSONS) -> str:
+    """The canonical file of a lesson in this folder."""
+    return nbformat.writes(normalise(notebook, folder), version=4) + "\n"
 
 
 def equations(notebook: NotebookNode) -> tuple[list[str], list[str]]:
@@ -59,7 +63,7 @@ def equations(notebook: NotebookNode) -> tuple[list[str], list[str]]:
         if cell.cell_type == "markdown":
             tags += re.findall(r"\\tag\{([\d.]+)\}", cell.source)
         else:
-            checks += re.findall(r"^# Check \(([\d.]+)\)", cell.source, re.MULTILINE)
+            checks += checked(cell)
     return tags, checks
 
 
@@ -134,9 +138,9 @@ def execute(path: Path) -> NotebookNode:
 
 def main(arguments: list[str]) -> int:
     """The number of faults found."""
-    check, bad = "--check" in arguments, 0
+    check, form, bad = "--check" in arguments, "--form" in arguments, 0
     for path in map(Path, (a for a in arguments if not a.startswith("--"))):
-        notebook = nbformat.read(path, as_version=4) if check else execute(path)
+        notebook = nbformat.read(path, as_version=4) if check or form else execute(path)
         notes = list(faults(notebook)) if check else []
         text = text_of(notebook)
         nbformat.validate(nbformat.reads(text, as_version=4))

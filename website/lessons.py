@@ -40,7 +40,8 @@ def page(notebook: NotebookNode) -> NotebookNode:
             _folded(cell, _ALL, "A solution")
         elif cell.metadata.get("jupyter", {}).get("source_hidden"):
             numbers = ", ".join(f"({n})" for n in checked(cell))
-            _folded(cell, _CODE, f"{numbers} checked: the code" if numbers else "Imports")
+            other = "The code" if "folded" in tags else "Imports"
+            _folded(cell, _CODE, f"{numbers} checked: the code" if numbers else other)
         cells.append(cell)
     notebook.cells = cells
     return notebook
