@@ -1,7 +1,6 @@
 """A new word from a few pictures: bring them into the network's world, and choose what to train on."""
 
 import copy
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -149,7 +148,7 @@ def rehearse(
         first, start, loss_now = 0, 0, float("nan")
         if folder is not None:
             first, start, loss_now = checkpoints.resume(folder, state, settings)
-        begun, saved, step = time.perf_counter(), first, first
+        saved = step = first
 
         def save() -> None:
             nonlocal saved
@@ -160,7 +159,7 @@ def rehearse(
 
         learned_by = replace(denoiser, network=averaged)
         if first == steps:
-            yield Progress(steps, loss_now, 0.0, learned_by)
+            yield Progress(steps, loss_now, learned_by)
         for step in range(first + 1, steps + 1):
             for group in [group for each in optimizers for group in each.param_groups]:
                 group["lr"] = learning_rate(step - start, steps - start, config.learning_rate)
@@ -187,8 +186,7 @@ def rehearse(
             update_ema(averaged, model, step, config.ema)
             if step % checkpoint_every == 0 or step == steps:
                 save()
-            speed = (step - first) * config.batch_size / (time.perf_counter() - begun)
-            yield Progress(step, loss_now, speed, learned_by, save)
+            yield Progress(step, loss_now, learned_by, save)
 
 
 class _OneRow(nn.Embedding):

@@ -4,7 +4,6 @@
 """
 
 import copy
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -30,7 +29,6 @@ class Progress:
 
     step: int  # 1..steps
     loss: float  # this batch's mean; on a GPU perhaps that of the batch before (see `train`)
-    images_per_second: float  # since this call began
     denoiser: Denoiser  # its network is the exponential moving average of the weights
     # Write a checkpoint of this step, where there is a folder; to be called before the next step is asked for.
     save: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
@@ -111,7 +109,7 @@ def train(
                 f"checkpoint: not every process sees the one in {folder}; put it on a disk they share"
             )
         if first == steps:
-            yield Progress(steps, loss_now, 0.0, drawn_with)
+            yield Progress(steps, loss_now, drawn_with)
             return
         recorder = capture.recorder(generator) if graph and team.world_size == 1 else None
         one = Step(
@@ -126,7 +124,6 @@ def train(
         run = capture.captured(one, recorder, renew)
         late = capture.Late(recorder.send, one.check) if recorder is not None else None
         images, labels = _pictures(images, labels, team.device)
-        begun = time.perf_counter()  # monotonic() may stand still for a whole step on Windows
         saved = step = first
 
         def loss_read(*, now: bool) -> float:
@@ -157,8 +154,7 @@ def train(
             if ends:
                 save()
                 team.barrier()
-            speed = (step - first) * config.batch_size / (time.perf_counter() - begun)
-            yield Progress(step, loss_now, speed, drawn_with, save)
+            yield Progress(step, loss_now, drawn_with, save)
 
 
 def _pictures(images: Tensor, labels: Tensor | None, device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -4,7 +4,7 @@ import base64
 import html
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,42 +159,6 @@ def image_grid(
     return figure
 
 
-def schedule_curves(schedules: Mapping[str, Any]) -> Figure:
-    """ᾱ_t, and the log signal-to-noise ratio ln ᾱ_t/(1−ᾱ_t) for t ≥ 1, of named Schedules over t/T."""
-    if not schedules:
-        raise ValueError("schedules: got none; expected a mapping from names to schedules")
-    figure = Figure()
-    left, right = figure.subplots(1, 2)
-    for name, schedule in schedules.items():
-        signal = array(schedule.alpha_bars)
-        time = np.arange(len(signal)) / (len(signal) - 1)
-        left.plot(time, signal, label=name)
-        right.plot(time[1:], np.log(signal[1:] / (1 - signal[1:])))
-    left.set(xlabel="t / T", ylabel="ᾱ", ylim=(-0.02, 1.02), title="what is left of the signal")
-    right.set(xlabel="t / T", ylabel="ln ᾱ / (1 − ᾱ)", title="log signal-to-noise ratio")
-    left.legend()
-    return figure
-
-
-def gaussian_curves(gaussians: Mapping[str, Span], *, roles: Mapping[str, str] | None = None) -> Figure:
-    """Densities of one-dimensional Gaussians, named (mean, variance) pairs; roles: a key of ROLES for a name."""
-    if not gaussians:
-        raise ValueError("gaussians: got none; expected a mapping from names to (mean, variance)")
-    for name, (mean, var) in gaussians.items():
-        if not (math.isfinite(mean) and 0 < var < math.inf):
-            raise ValueError(f"gaussians: got mean {mean:g} and variance {var:g} for {name!r}; expected var > 0")
-    ends = [mean + side * 4 * math.sqrt(var) for mean, var in gaussians.values() for side in (-1, 1)]
-    x = np.linspace(min(ends), max(ends), 801)
-    figure = Figure()
-    axes = figure.subplots()
-    for name, (mean, var) in gaussians.items():
-        density = np.exp(-((x - mean) ** 2) / (2 * var)) / math.sqrt(2 * math.pi * var)
-        axes.plot(x, density, label=name, **_role((roles or {}).get(name)))
-    axes.set(xlabel="x", ylabel="density", ylim=(0, None))
-    axes.legend()
-    return figure
-
-
 def ledger_bars(ledger: Any, *, dims: int) -> Figure:
     """A Ledger in bits per dimension, the mean over examples: L_T, Σ L_{t−1} and L_0, and L_{t−1} for each t.
 
@@ -222,29 +186,3 @@ def ledger_bars(ledger: Any, *, dims: int) -> Figure:
     right.plot(array(ledger.steps), denoising.mean(0), **ROLES["posterior"])
     right.set(xlabel="t", ylabel="bits per dimension", yscale="log", title="$L_{t-1}$ for each $t$")
     return figure
-
-
-def loss_curve(losses: Any, *, window: int = 50) -> Figure:
-    """Losses over steps: the median of the last `window`, in a band from their 10th to 90th percentile."""
-    values = array(losses).astype(float)
-    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
-        raise ValueError(f"losses: got shape {values.shape}; expected 2 or more finite numbers")
-    if window < 1:
-        raise ValueError(f"window: got {window}; expected 1 or more")
-    runs = [values[max(0, k - window + 1) : k + 1] for k in range(len(values))]
-    low, middle, high = np.array([np.percentile(run, (10, 50, 90)) for run in runs]).T
-    figure = Figure()
-    axes = figure.subplots()
-    steps = np.arange(1, len(values) + 1)
-    colour = ROLES["model"]["color"]
-    axes.fill_between(steps, low, high, color=colour, alpha=0.3, linewidth=0, label="80 % of the last losses")
-    axes.plot(steps, middle, color=colour, label="their median")
-    axes.set(xlabel="step", ylabel="loss", yscale="log" if values.min() > 0 else "linear")
-    axes.legend()
-    return figure
-
-
-def _role(name: str | None) -> dict[str, Any]:
-    if name is not None and name not in ROLES:
-        raise ValueError(f"roles: got {name!r}; expected one of {sorted(ROLES)}")
-    return {} if name is None else ROLES[name]

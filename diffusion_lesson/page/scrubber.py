@@ -111,19 +111,6 @@ class TimestepSlider:
         """What is shown, and from which label to which."""
         return f"<TimestepSlider: {self.caption}; {self.count} frames, {self.labels[0]} to {self.labels[-1]}>"
 
-    def filmstrip(self) -> Any:
-        """A figure of six labelled frames, for a place that keeps plain pictures only; give it to show()."""
-        which = film_indices(self.count)
-        films = [p.film for p in self._panels.values()]
-        height, width = films[0].shape[1:3]
-        words = [self.labels[k] for k in which]
-        beside = len(films) == 1 and width < 2 * height
-        if beside:
-            return plots.image_grid(films[0], columns=len(which), titles=words, tile=6.6 / len(which))
-        stacked = np.stack(films, axis=1).reshape(-1, *films[0].shape[1:])
-        heads = [*self._panels, *[""] * (len(stacked) - len(films))] if len(films) > 1 else None
-        return plots.image_grid(stacked, columns=len(films), titles=heads, row_titles=words, tile=5.4 / len(films))
-
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         # No image/png beside it: the filmstrip is in the HTML, and would be half as many bytes again.
         if not self._html:

@@ -56,11 +56,6 @@ def score_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Ba
     return -eps / schedule.at(t, like=xt).one_minus_alpha_bar.sqrt()
 
 
-def eps_from_score(schedule: Schedule, t: Steps, *, xt: Batch, score: Batch) -> Batch:
-    """E[ε | x_t] = −√(1 − ᾱ_t) ∇ ln q(x_t)."""
-    return -schedule.at(t, like=xt).one_minus_alpha_bar.sqrt() * score
-
-
 def _refuse_underflow(schedule: Schedule, t: Steps, xt: Tensor) -> None:
     """ValueError where ᾱ_t is so small that single precision takes it for 0, and x_0 would be infinite."""
     tiny = torch.finfo(torch.promote_types(xt.dtype, torch.float32)).tiny

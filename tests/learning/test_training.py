@@ -119,10 +119,9 @@ def test_it_agrees_with_adamw_clipping_warm_up_cosine_and_average_by_hand(predic
 # What it yields
 
 
-def test_it_counts_its_steps_and_its_speed():
+def test_it_counts_its_steps():
     loop = list(train(small(), pictures(), cosine(10), steps=3, batch_size=2))
     assert [progress.step for progress in loop] == [1, 2, 3]
-    assert min(progress.images_per_second for progress in loop) > 0
 
 
 def test_the_average_is_one_object_in_eval_mode_that_asks_for_no_gradient():

@@ -123,31 +123,6 @@ def test_image_grid_titles_and_rows():
             plots.image_grid(np.zeros((4, 8, 8)), **options)
 
 
-def test_schedule_curves_draw_alpha_bar_and_its_log_ratio():
-    figure = plots.schedule_curves({"one": SimpleNamespace(alpha_bars=torch.tensor([1.0, 0.5, 0.1]))})
-    left, right = figure.axes
-    np.testing.assert_allclose(left.lines[0].get_xydata(), [(0, 1), (0.5, 0.5), (1, 0.1)], rtol=1e-6)
-    np.testing.assert_allclose(right.lines[0].get_xydata(), [(0.5, 0), (1, np.log(1 / 9))], atol=1e-6)
-    with pytest.raises(ValueError, match="schedules: got none"):
-        plots.schedule_curves({})
-
-
-def test_gaussian_curves_are_densities_in_the_colours_of_their_roles():
-    figure = plots.gaussian_curves({"p": (1.0, 4.0), "q": (0.0, 0.25)}, roles={"p": "model"})
-    p, q = figure.axes[0].lines
-    x, density = p.get_xydata().T
-    assert density.max() == pytest.approx(1 / np.sqrt(8 * np.pi), rel=1e-3)
-    assert x[density.argmax()] == pytest.approx(1, abs=0.03)
-    assert np.trapezoid(q.get_ydata(), x) == pytest.approx(1, abs=1e-3)
-    assert p.get_color() == plots.ROLES["model"]["color"]
-    with pytest.raises(ValueError, match=r"variance 0 for 'point'"):
-        plots.gaussian_curves({"point": (0.0, 0.0)})
-    with pytest.raises(ValueError, match="roles: got 'modle'"):
-        plots.gaussian_curves({"p": (0.0, 1.0)}, roles={"p": "modle"})
-    with pytest.raises(ValueError, match="gaussians: got none"):
-        plots.gaussian_curves({})
-
-
 def test_ledger_bars_are_bits_per_dimension():
     nats = np.log(2) * 64
     ledger = SimpleNamespace(
@@ -162,17 +137,3 @@ def test_ledger_bars_are_bits_per_dimension():
     np.testing.assert_allclose(right.lines[0].get_xydata(), [(2, 2), (3, 2)], rtol=1e-6)
     with pytest.raises(ValueError, match="dims: got 0"):
         plots.ledger_bars(ledger, dims=0)
-
-
-def test_loss_curve_is_a_running_median_in_a_band():
-    axes = plots.loss_curve([1.0, 2.0, 9.0, 4.0], window=3).axes[0]
-    np.testing.assert_allclose(axes.lines[0].get_xydata(), [(1, 1), (2, 1.5), (3, 2), (4, 4)])
-    band = axes.collections[0].get_paths()[0].vertices
-    assert band[:, 1].max() == pytest.approx(np.percentile([2, 9, 4], 90))
-    for losses, window, words in (
-        ([1.0], 1, "losses: got shape"),
-        ([1, np.nan], 1, "finite"),
-        ([1, 2], 0, "window"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            plots.loss_curve(losses, window=window)

@@ -6,7 +6,6 @@ from diffusion_lesson.process.forward import q_marginal
 from diffusion_lesson.process.prediction import (
     as_eps,
     clipped,
-    eps_from_score,
     eps_from_v,
     eps_from_x0,
     guided,
@@ -57,10 +56,6 @@ class TestNames:
         xt = world["xt"].clone().requires_grad_()
         q_marginal(schedule, world["t"], world["x0"]).log_prob(xt).sum().backward()
         assert_same(score_from_eps(schedule, world["t"], xt=world["xt"], eps=world["eps"]), xt.grad)
-
-    def test_eps_from_score_undoes_score_from_eps(self, schedule, world):
-        score = score_from_eps(schedule, world["t"], xt=world["xt"], eps=world["eps"])
-        assert_same(eps_from_score(schedule, world["t"], xt=world["xt"], score=score), world["eps"])
 
 
 class TestAsEps:
