@@ -144,6 +144,6 @@ def furnish(notebook: NotebookNode, folder: Path = LESSONS) -> None:
         if is_set_up(cell):
             cell.source = set_up(address)
     cells = [cell for cell in notebook.cells if NAVIGATION not in cell.metadata.get("tags", [])]
-    titles = _titles(folder) | {name: f"{title[1]} · {title[2]}"}
+    titles = dict(sorted((_titles(folder) | {name: f"{title[1]} · {title[2]}"}).items()))
     last = new_markdown_cell(navigation(name, titles), metadata={"tags": [NAVIGATION]})
     notebook.cells = [*cells, last]

@@ -126,7 +126,10 @@ def film_indices(count: int) -> list[int]:
 
 
 def filmstrip(film: np.ndarray, name: str, alt: str, labels: Sequence[str], room: int) -> str:
-    """Bytes (n, H, W) or (n, H, W, 3) as HTML that no sanitizer takes apart: images, line breaks and words."""
+    """Bytes (n, H, W) or (n, H, W, 3) as HTML that no sanitizer takes apart: images, line breaks and words.
+
+    Each picture is in a block with its label: where styles are stripped, they still belong together.
+    """
     height, width = film.shape[1:3]
     beside = len(film) if width < 2 * height else 1
     shown = width * max(1, (room // beside - 8) // width) if width <= room // beside else room // beside
@@ -135,8 +138,8 @@ def filmstrip(film: np.ndarray, name: str, alt: str, labels: Sequence[str], room
         words = html.escape(", ".join(filter(None, (alt, name, label))))
         uri = _uri(picture, "PNG", optimize=True)
         images.append(
-            f'<span style="display:inline-block;margin:0 4px 4px 0"><img src="{uri}" width="{shown}" '
-            f'alt="{words}" style="image-rendering:pixelated"><br>{html.escape(label)}</span> '
+            f'<div style="display:inline-block;margin:0 4px 4px 0"><img src="{uri}" width="{shown}" '
+            f'alt="{words}" style="image-rendering:pixelated"><br>{html.escape(label)}</div> '
         )
     return (f"{html.escape(name)}<br>" if name else "") + "".join(images)
 

@@ -188,3 +188,12 @@ def test_bad_noising_is_named():
         Noising(np.zeros((4, 4)), np.zeros((3, 3)), [1.0, 0.0])
     with pytest.raises(ValueError, match="alpha_bars: expected"):
         Noising(np.zeros((4, 4)), np.zeros((4, 4)), [1.0, 1.2])
+
+
+def test_where_styles_are_stripped_each_label_stays_in_a_block_with_its_own_picture():
+    frames = np.linspace(-1, 1, 12).reshape(12, 1, 1) * np.ones((12, 8, 8))
+    page = TimestepSlider(frames, [f"t = {k}" for k in range(12)], caption="Grey")._repr_mimebundle_()["text/html"]
+    plain = re.sub(r' (?:style|onload)="[^"]*"', "", page)
+    blocks = re.findall(r"<div>(<img [^>]*><br>[^<]*)</div>", plain)
+    labels = [block.rpartition("<br>")[2] for block in blocks]
+    assert labels == ["t = 0", "t = 2", "t = 4", "t = 7", "t = 9", "t = 11"]
