@@ -23,7 +23,6 @@ from safetensors.torch import save_file
 
 from bench import floors
 from bench.scores import picked
-from diffusion_lesson.__main__ import write_grid
 from diffusion_lesson.learning import data, fingerprints, metrics, recipes, weights
 from diffusion_lesson.learning.cards import Card
 from diffusion_lesson.learning.denoiser import Denoiser, draw
@@ -32,6 +31,7 @@ from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.classifier import MnistClassifier, train_classifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.page.progress import track
+from diffusion_lesson.page.sheet import sheet
 from diffusion_lesson.process import elbo, samplers
 from diffusion_lesson.process.gaussian import discretized_log_prob
 from diffusion_lesson.process.prediction import EpsModel
@@ -122,9 +122,8 @@ def save_generator(name: str, denoiser: Denoiser, hashed: str, seconds: float) -
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(60, 1, size, size, generator=generator)
     labels = torch.arange(60) % denoiser.classes if denoiser.classes else None
-    write_grid(
-        path.with_suffix(".png"), draw(denoiser, noise, labels=labels, steps=50, generator=generator), levels
-    )
+    drawn = draw(denoiser, noise, labels=labels, steps=50, generator=generator)
+    sheet(data.to_uint8(drawn, levels), levels).save(path.with_suffix(".png"))
 
 
 def score(name: str) -> None:
