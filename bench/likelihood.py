@@ -16,16 +16,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bench import bound
 from bench.scores import picked
 from diffusion_lesson.learning import data, weights
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.step import update_ema
 from diffusion_lesson.page.progress import track
 from diffusion_lesson.process.losses import bound_weight, eps_loss
-from tools.ship import BITS, bits, coded
 
 HERE = Path(__file__).parent
-STEPS, BATCH, RATE, EMA, TEST = 2000, 64, 1e-3, 0.998, BITS
+STEPS, BATCH, RATE, EMA = 2000, 64, 1e-3, 0.998
 
 
 def train(denoiser: Denoiser, x: Tensor, labels: Tensor) -> Denoiser:
@@ -59,29 +59,29 @@ def main() -> None:
     torch.set_num_threads(1)
     denoiser, card = weights.load_shipped("mnist")
     train_set, test_set = data.mnist("train"), data.mnist("test")
-    chosen = picked(TEST, len(test_set))
+    chosen = picked(bound.PICTURES, len(test_set))
     x, labels = data.to_signed(test_set.images[chosen]), test_set.labels[chosen]
-    before = coded(denoiser, card, x, labels)
+    before = bound.coded(denoiser, card, x, labels)
     begun = time.process_time()
     denoiser.network.train()
     learned = train(denoiser, data.to_signed(train_set.images), train_set.labels)
     seconds = round(time.process_time() - begun)
     Path("runs").mkdir(exist_ok=True)
     torch.save(learned.network.state_dict(), "runs/likelihood.pt")
-    after = coded(learned, card, x, labels)
+    after = bound.coded(learned, card, x, labels)
     fall = before["total"] - after["total"]  # picture by picture
     later, count = chosen >= len(test_set) // 2, len(test_set)
     found = {
-        "before": bits(card, before, out_of=count).as_json(),
+        "before": bound.record(card, before, out_of=count).as_json(),
         "before, by half of the test file": {
-            name: bits(card, {"total": before["total"][half]}, out_of=count).as_json()
+            name: bound.record(card, {"total": before["total"][half]}, out_of=count).as_json()
             for name, half in {"first": ~later, "second": later}.items()
         },
         "training": {
             "begins with": card.name, "steps": STEPS, "batch_size": BATCH, "learning_rate": RATE, "ema": EMA,
             "seed": 0, "cpu_seconds": seconds,
         },
-        "after": bits(card, after, out_of=count).as_json(),
+        "after": bound.record(card, after, out_of=count).as_json(),
         "fall": {
             "mean": round(fall.mean().item(), 4),
             "standard error": round((fall.std() / len(fall) ** 0.5).item(), 4),

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from diffusion_lesson.learning import data
+from diffusion_lesson.page.sheet import tiled
 from diffusion_lesson.process import exact, samplers, schedule
 
 COUNT, KEPT, SIDE = 8, 24, 72  # pictures in the row, frames of the walk, pixels of the page a picture
@@ -31,10 +32,7 @@ def frames() -> np.ndarray:
     # 16 grey levels: what is left of a rounding error in the last digit is no other byte.
     grey = ((walk.clamp(-1, 1) + 1) * 7.5).round().mul(17).to(torch.uint8)[:, :, 0].numpy()
     grey = np.concatenate([grey, np.repeat(grey[-1:], STILL, axis=0)])
-    sheet = np.full((len(grey), 8, COUNT * 9 - 1), 255, np.uint8)
-    for k in range(COUNT):
-        sheet[:, :, 9 * k : 9 * k + 8] = grey[:, k]
-    return sheet
+    return tiled(grey, COUNT, line=1, ground=255)
 
 
 def build(folder: Path | None = None) -> Path:

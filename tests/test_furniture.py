@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tools import furniture, notebook_tool, publish
-from website.address import ROOT, repository
+from tools.address import ROOT, repository
 
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 ADDRESS = "https://github.com/someone/the-course"

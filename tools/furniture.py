@@ -12,7 +12,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-from website.address import ROOT, repository
+from tools.address import ROOT, repository
 
 LESSONS = ROOT / "notebooks"
 NAVIGATION = "navigation"  # the tag of the last cell

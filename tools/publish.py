@@ -13,8 +13,8 @@ from pathlib import Path
 
 import nbformat
 
+from tools.address import ROOT, repository
 from tools.notebook_tool import text_of
-from website.address import ROOT, repository
 
 _URLS = re.compile(r"^\[project\.urls\].*\n(?:Repository = .*\n)?", re.MULTILINE)
 _LINES = re.compile(r"(?<=<!-- address -->\n).*?(?=<!-- /address -->)", re.DOTALL)

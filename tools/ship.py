@@ -21,9 +21,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from bench import floors
+from bench import bound, floors
 from bench.scores import picked
-from diffusion_lesson.__main__ import write_grid
 from diffusion_lesson.learning import data, fingerprints, metrics, recipes, weights
 from diffusion_lesson.learning.cards import Card
 from diffusion_lesson.learning.denoiser import Denoiser, draw
@@ -32,8 +31,8 @@ from diffusion_lesson.learning.training import train
 from diffusion_lesson.networks.classifier import MnistClassifier, train_classifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.page.progress import track
-from diffusion_lesson.process import elbo, samplers
-from diffusion_lesson.process.gaussian import discretized_log_prob
+from diffusion_lesson.page.sheet import sheet
+from diffusion_lesson.process import samplers
 from diffusion_lesson.process.prediction import EpsModel
 from diffusion_lesson.process.schedule import Schedule
 
@@ -122,9 +121,8 @@ def save_generator(name: str, denoiser: Denoiser, hashed: str, seconds: float) -
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(60, 1, size, size, generator=generator)
     labels = torch.arange(60) % denoiser.classes if denoiser.classes else None
-    write_grid(
-        path.with_suffix(".png"), draw(denoiser, noise, labels=labels, steps=50, generator=generator), levels
-    )
+    drawn = draw(denoiser, noise, labels=labels, steps=50, generator=generator)
+    sheet(data.to_uint8(drawn, levels), levels).save(path.with_suffix(".png"))
 
 
 def score(name: str) -> None:
@@ -150,9 +148,9 @@ def score(name: str) -> None:
         )  # fmt: skip
         measured.append(found)
         print(name, found, flush=True)
-    chosen = picked(BITS, int(kept.sum()))
-    each = coded(denoiser, card, test_x[kept][chosen], test.labels[kept][chosen])
-    measured.append(bits(card, each, out_of=int(kept.sum())))
+    chosen = picked(bound.PICTURES, int(kept.sum()))
+    each = bound.coded(denoiser, card, test_x[kept][chosen], test.labels[kept][chosen])
+    measured.append(bound.record(card, each, out_of=int(kept.sum())))
     weights.save(weights.SHIPPED / name, halved(denoiser), replace(card, measured=tuple(measured)))
     floors.tell(name)
 
@@ -173,39 +171,6 @@ def pictures(
         eps_model = denoiser.eps_model(labels if denoiser.classes else None, guidance_scale=guidance_scale)
         out.append(samplers.last(walk(denoiser.schedule, xT, eps_model, generator)))
     return torch.cat(out)
-
-
-def coded(denoiser: Denoiser, card: Card, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Bits per dimension of each x, whole and in parts: the ledger over all t with β̃, x̂_0 kept in [−1, 1]."""
-    decoder = partial(discretized_log_prob, levels=card.levels)
-    generator, found = torch.Generator().manual_seed(0), []
-    for part, given in zip(x.split(100), labels.split(100), strict=True):
-        ledger = elbo.ledger(
-            denoiser.schedule,
-            part,
-            denoiser.eps_model(given if denoiser.classes else None),
-            variance="beta_tilde",
-            decoder=decoder,
-            generator=generator,
-        )
-        parts = torch.stack([ledger.total(), ledger.prior, ledger.denoising_sum(), ledger.reconstruction])
-        found.append(torch.stack([elbo.bits_per_dim(nats, part) for nats in parts]))
-    return dict(zip(("total", "L_T", "sum of L_{t-1}", "L_0"), torch.cat(found, 1), strict=True))
-
-
-def bits(card: Card, each: dict[str, torch.Tensor], *, out_of: int) -> Result:
-    """A record for a card: the means of what `coded` found, and how far the total varies between pictures."""
-    total, given = each["total"], ", given the label" if card.config["classes"] else ""
-    which = "all test pictures" if len(total) == out_of else "test pictures drawn at random"
-    spread = {"standard error": total.std() / len(total) ** 0.5, "from picture to picture": total.std()}
-    parts = {name: values.mean() for name, values in each.items() if name != "total"} | spread
-    return Result(
-        metric="bits_per_dim", values=(round(total.mean().item(), 4),), n=len(total),
-        how=f"σ² = β̃{given}, all t, {which}", parts={name: round(v.item(), 4) for name, v in parts.items()},
-    )  # fmt: skip
-
-
-BITS = 1000  # test pictures for the ledger, at most: each costs T calls
 
 
 def _ddpm(

@@ -14,8 +14,8 @@ from pathlib import Path
 import nbformat
 from sphinx.cmd.build import main as sphinx
 
+from tools.address import ROOT, repository
 from website import lessons, mathjax, pages
-from website.address import ROOT, repository
 
 KEPT = ROOT / ".website"
 NAME = "diffusion-lesson-site"

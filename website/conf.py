@@ -1,6 +1,6 @@
 """Sphinx's settings for the site. Nothing of a page comes from elsewhere: it works without network."""
 
-from website.address import repository
+from tools.address import repository
 
 project = "Diffusion, from nothing to a trained model"
 extensions = ["myst_nb"]

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from diffusion_lesson.page import plots
+from diffusion_lesson.page.sheet import tiled
 
 _TALLEST = 16383  # pixels, WebP's limit
 _FILM = 6  # frames in a filmstrip
@@ -144,26 +145,14 @@ def filmstrip(film: np.ndarray, name: str, alt: str, labels: Sequence[str], room
     return (f"{html.escape(name)}<br>" if name else "") + "".join(images)
 
 
-def _tiled(pictures: np.ndarray, columns: int) -> np.ndarray:
-    # (T, N, H, W) or (T, N, H, W, 3) bytes set in a grid with white lines: (T, rows * H, columns * W).
-    times, count, height, width = pictures.shape[:4]
-    columns, line = min(columns, count), max(1, width // 14)
-    rows = -(-count // columns)
-    shape = (times, rows * (height + line) - line, columns * (width + line) - line, *pictures.shape[4:])
-    sheet = np.full(shape, 255, np.uint8)
-    for n in range(count):
-        top, left = n // columns * (height + line), n % columns * (width + line)
-        sheet[:, top : top + height, left : left + width] = pictures[:, n]
-    return sheet
-
-
 def _grids(frames: Any, columns: int, span: plots.Span | None, clip: bool, name: str) -> np.ndarray:
     # Bytes (T, H, W) or (T, H, W, 3), one grid for each timestep.
     given = plots.array(frames)
     if given.ndim != 5:
         return plots.pixels(given, span=span, clip=clip, name=name)
     flat = plots.pixels(given.reshape(-1, *given.shape[2:]), span=span, clip=clip, name=name)
-    return _tiled(flat.reshape(*given.shape[:2], *flat.shape[1:]), columns)
+    pictures = flat.reshape(*given.shape[:2], *flat.shape[1:])
+    return tiled(pictures, columns, line=max(1, pictures.shape[3] // 14), ground=255)
 
 
 def _kept(grids: np.ndarray, levels: int) -> np.ndarray:

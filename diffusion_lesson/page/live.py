@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from diffusion_lesson.page import plots
-from diffusion_lesson.page.plots import Number
+from diffusion_lesson.page.sheet import Number
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _HIDDEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap"

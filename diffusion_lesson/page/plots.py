@@ -15,7 +15,8 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from PIL import Image
 
-Number = int | float  # beartype takes `float` at its word
+from diffusion_lesson.page.sheet import Number, places
+
 Span = tuple[Number, Number]
 
 # One object, one colour and one dash, in every figure (Okabe–Ito; see lesson.mplstyle).
@@ -140,14 +141,13 @@ def image_grid(
     scale = tile / width  # inches for each pixel of a picture
     gap = 0.06 / scale
     head = 0.22 / scale if titles is not None else 0.0
-    across, down = columns * (width + gap) - gap, rows * (height + gap + head) - gap
+    (down, across), corners = places(count, columns, (height, width), gap=gap, head=head)
     figure = Figure(figsize=(across * scale, down * scale))
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, across), ylim=(down, 0))
     axes.axis("off")
-    for k, picture in enumerate(shown):
-        left, top = (k % columns) * (width + gap), (k // columns) * (height + gap + head) + head
+    for k, (picture, (top, left)) in enumerate(zip(shown, corners, strict=True)):
         axes.imshow(
             picture, cmap="gray", vmin=0, vmax=255, extent=(left, left + width, top + height, top), aspect="auto"
         )

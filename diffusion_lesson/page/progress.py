@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from diffusion_lesson.page import plots
+from diffusion_lesson.page.sheet import Number
 
 T = TypeVar("T")
 _EVERY = 0.2  # seconds between two drawings of the bar
@@ -139,7 +140,7 @@ class Preview:
     of one passes, so that most of the time is left for the work.
     """
 
-    def __init__(self, draw: Callable[[], Figure], *, alt: str, every: plots.Number = 1.0) -> None:
+    def __init__(self, draw: Callable[[], Figure], *, alt: str, every: Number = 1.0) -> None:
         if every <= 0:
             raise ValueError(f"every: got {every:g}; expected seconds, more than 0")
         self.alt = plots.checked_alt(alt)

@@ -1,4 +1,6 @@
-"""Many pictures on one sheet, as an image file holds them."""
+"""Many pictures on one sheet: where each stands, and the sheet itself, as a page or an image file holds it."""
+
+import math
 
 import numpy as np
 from jaxtyping import UInt8
@@ -6,18 +8,36 @@ from PIL import Image
 from torch import Tensor
 
 _SIDE = 64  # pictures smaller than this are enlarged, to be seen
+Number = int | float  # beartype takes `float` at its word
+Size = tuple[Number, Number]
+
+
+def places(count: int, columns: int, size: Size, *, gap: Number, head: Number = 0) -> tuple[Size, list[Size]]:
+    """((height, width) of the sheet, (top, left) of each picture), row by row.
+
+    size: height and width of one picture. gap: what lies between two of them; head: what lies above each.
+    """
+    height, width = size
+    columns = min(columns, count)
+    down, across = height + gap + head, width + gap
+    corners = [(k // columns * down + head, k % columns * across) for k in range(count)]
+    return (math.ceil(count / columns) * down - gap, columns * across - gap), corners
+
+
+def tiled(pictures: UInt8[np.ndarray, "T N H W *rgb"], columns: int, *, line: int, ground: int) -> np.ndarray:
+    """T sheets of N pictures each: bytes (T, height, width) or (T, height, width, 3), with lines of `ground`."""
+    times, count, height, width = pictures.shape[:4]
+    size, corners = places(count, columns, (height, width), gap=line)
+    sheets = np.full((times, *size, *pictures.shape[4:]), ground, np.uint8)
+    for k, (top, left) in enumerate(corners):
+        sheets[:, top : top + height, left : left + width] = pictures[:, k]
+    return sheets
 
 
 def sheet(pictures: UInt8[Tensor, "N C H W"], levels: int) -> Image.Image:
     """Pictures of values 0..levels−1 in a near-square grid, row by row, black between them."""
-    grey = pictures.numpy() * np.float64(255 / (levels - 1))
-    count, channels, height, width = grey.shape
-    columns = int(np.ceil(count**0.5))
-    rows = -(-count // columns)
-    grid = np.zeros((rows * (height + 1) - 1, columns * (width + 1) - 1, channels))
-    for k, picture in enumerate(grey):
-        top, left = k // columns * (height + 1), k % columns * (width + 1)
-        grid[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
-    image = Image.fromarray(grid.round().astype(np.uint8).squeeze())
-    zoom = max(1, _SIDE // width)
+    grey = (pictures.numpy() * np.float64(255 / (levels - 1))).round().astype(np.uint8)
+    grid = tiled(grey.transpose(0, 2, 3, 1)[None], math.ceil(len(grey) ** 0.5), line=1, ground=0)[0]
+    image = Image.fromarray(grid.squeeze())
+    zoom = max(1, _SIDE // grey.shape[3])
     return image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)

@@ -9,8 +9,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tools.address import ROOT
 from website import lessons, mathjax, pages
-from website.address import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 READ = lessons.read(ROOT / "notebooks")
