@@ -204,7 +204,7 @@ class TestWorlds:
             Mixture(torch.tensor([0.5, 0.5]), torch.zeros(2, 3), torch.tensor([1.0, -0.1]))
 
 
-@pytest.mark.parametrize("given", [{"schedule": linear()}, {"t": torch.tensor([3])}], ids=str)
+@pytest.mark.parametrize("given", [{"schedule": linear()}, {"t": torch.tensor([3])}], ids=["schedule", "t"])
 def test_a_schedule_without_a_step_or_a_step_without_one_is_no_question(given):
     world = exact.gaussian(torch.zeros(1), 1.0)
     with pytest.raises(
