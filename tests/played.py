@@ -1,7 +1,9 @@
 """A second device, played: PyTorch's "meta", but with numbers, and with the rules of a GPU that has no float64.
 
-An operation that mixes its tensors with the CPU's raises, as does making a float64 there. What moves numbers from
-one device to the other (`.cpu()`, `.to(…)`, `copy_`) works.
+Or of one that has, where that is asked for.
+
+An operation that mixes its tensors with the CPU's raises, as does making a float64 on the first kind. What moves
+numbers from one device to the other (`.cpu()`, `.to(…)`, `copy_`) works.
 """
 
 from typing import Any
@@ -34,7 +36,21 @@ class Away(torch.Tensor):
 
 
 class Played(TorchDispatchMode):
-    """Within it, what is asked for on AWAY is made there."""
+    """Within it, what is asked for on AWAY is made there; a float64 only where the device has them."""
+
+    float64 = False
+
+    def __init__(self, *, float64=False):
+        super().__init__()
+        self._float64 = float64
+
+    def __enter__(self):
+        Played.float64 = self._float64
+        return super().__enter__()
+
+    def __exit__(self, *exception):
+        Played.float64 = False
+        return super().__exit__(*exception)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         return _run(func, args, kwargs or {})
@@ -66,7 +82,7 @@ def _run(func, args, kwargs):
     def placed(x):
         if not isinstance(x, torch.Tensor) or not there:
             return x
-        if x.dtype == torch.float64:
+        if x.dtype == torch.float64 and not Played.float64:
             raise TypeError("this device has no float64")
         return known.get(id(x)) if id(x) in known else Away(x)
 

@@ -71,8 +71,8 @@ def world(put):
 
 
 def halves(x, t):
-    """A network of sorts."""
-    return 0.5 * x
+    """A network of sorts, which needs t beside x."""
+    return 0.5 * x + 0 * t.reshape(-1, 1, 1, 1)
 
 
 def reference(put, other):
@@ -91,9 +91,9 @@ def ledger(put, _):
     return [found.prior, found.steps, found.denoising, found.reconstruction]
 
 
-def losses_of(put, _):
+def losses_of(put, other):
     every = (losses.eps_loss, losses.v_loss, losses.x0_loss, losses.bound_loss)
-    return [loss(COSINE, halves, put(X), generator=generator()) for loss in every]
+    return [loss(COSINE, halves, put(X), generator(), t=t) for loss in every for t in (None, other(T), 3)]
 
 
 def walks(put, _):
@@ -199,11 +199,12 @@ def as_readers(without_type_checks, monkeypatch):
     monkeypatch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: kinds)
 
 
+@pytest.mark.parametrize("float64", [False, True], ids=["no float64", "float64"])
 @pytest.mark.parametrize("data", [away, stay], ids=["all there", "data here"])
 @pytest.mark.parametrize("name", CALLS)
-def test_another_device_gives_the_same_numbers(name, data, as_readers):
+def test_another_device_gives_the_same_numbers(name, data, float64, as_readers):
     expected = here(CALLS[name](stay, stay))
-    with Played():
+    with Played(float64=float64):
         found = here(CALLS[name](away, data))
     assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
@@ -233,6 +234,9 @@ def test_wide_is_float64_where_there_is_some():
     with Played():
         found = devices.wide(torch.ones(2).to(AWAY))
     assert (found.dtype, found.device.type) == (torch.float64, "cpu")
+    with Played(float64=True):
+        found = devices.wide(torch.ones(2).to(AWAY))
+    assert (found.dtype, found.device) == (torch.float64, AWAY)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16])

@@ -134,8 +134,7 @@ def _sizes(total: int, steps: int) -> tuple[list[int], int]:
     pairs, odd = divmod(steps, 2)
     upper = pairs // 5  # of these, as many shrink again towards T: few, since T itself is visited anyway
     lower = pairs - upper
-    share = (0, isqrt(total), total // 2)[min(upper, 2)]
-    above = min(max(share, 2 * upper), total - 2 * lower - odd)
+    above = min((0, isqrt(total), total // 2)[min(upper, 2)], total - 2 * lower - odd)
     return [*_growing(total - above, lower), *reversed(_growing(above, upper))], lower - 1
 
 
@@ -143,7 +142,6 @@ def _growing(total: int, count: int) -> list[int]:
     """`count` lengths that share `total`, up to edges that grow by nearly equal factors; none is below 2."""
     sizes: list[int] = []
     for left in range(count, 0, -1):
-        done = sum(sizes)
-        even_factor = round((done + 2) * ((total + 2) / (done + 2)) ** (1 / left)) - (done + 2)
-        sizes.append(min(max(2, even_factor), total - done - 2 * (left - 1)) if left > 1 else total - done)
+        edge = 2 + sum(sizes)
+        sizes.append(max(2, round(edge * ((total + 2) / edge) ** (1 / left)) - edge))
     return sizes

@@ -121,6 +121,12 @@ def test_nearest_neighbours_agree_with_a_loop_over_all_pairs():
     assert distance.tolist() == pytest.approx([min(row) for row in gaps])
 
 
+def test_one_picture_has_a_nearest_neighbour_too():
+    images = torch.tensor([3.0, -2.0]).reshape(2, 1, 1, 1).expand(2, 1, 2, 2)
+    distance, index = nearest_neighbours(torch.zeros(1, 1, 2, 2), images)
+    assert (distance.tolist(), index.tolist()) == ([2.0], [1])
+
+
 def test_a_copy_is_at_distance_0_exactly():
     images = randn(100, 1, 28, 28, dtype=torch.float32)
     distance, index = nearest_neighbours(images[40:70], images)
@@ -152,3 +158,9 @@ def test_moments_of_other_features_are_refused():
     a, b = moments(torch.randn(9, 4)), moments(torch.randn(9, 5))
     with pytest.raises(ValueError, match=r"^b: expected 4 features"):
         moments_distance(a, b)
+
+
+def test_two_rows_are_enough():
+    a, b = torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([[1.0, 1.0], [3.0, 3.0]])
+    assert moments(a).cov.tolist() == [[2.0, 2.0], [2.0, 2.0]]
+    assert frechet_distance(a, b) == pytest.approx(1, abs=1e-6)

@@ -1,13 +1,14 @@
 from functools import partial
 from itertools import repeat
 from math import erfc, log, pi, sqrt
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 from diffusion_lesson.process import exact
-from diffusion_lesson.process.elbo import Ledger, bits_per_dim, ledger
+from diffusion_lesson.process.elbo import Ledger, _some_steps, bits_per_dim, ledger
 from diffusion_lesson.process.gaussian import discretized_log_prob
 from diffusion_lesson.process.losses import eps_loss
 from diffusion_lesson.process.schedule import cosine, linear
@@ -225,6 +226,7 @@ class TestLedger:
         # ln 256 nats for one pixel of 256 levels are 8 bits; a picture has 12 pixels here.
         nats = torch.tensor([12 * log(256), 0.0], dtype=F64)
         assert_close(bits_per_dim(nats, torch.zeros(2, 3, 2, 2)), torch.tensor([8.0, 0.0], dtype=F64))
+        assert_close(bits_per_dim(nats[:1], torch.zeros(1, 3, 2, 2)), torch.tensor([8.0], dtype=F64))
 
 
 class TestSteps:
@@ -258,6 +260,30 @@ class TestSteps:
             edges = torch.tensor([2, *part], dtype=F64).cumsum(0)
             factors = (edges[1:] / edges[:-1])[-few:]
             assert_close(factors, factors.mean().expand(few), rtol=0.05, atol=0)
+
+    @pytest.mark.parametrize(
+        ("T", "steps", "sizes"),
+        [(16, 6, [4, 10]), (56, 8, [4, 12, 38]), (56, 9, [4, 12, 38]), (9, 6, [2, 5]), (17, 12, [2, 2, 3, 5, 3])],
+    )
+    def test_edges_grow_by_equal_factors(self, seeded, T, steps, sizes):
+        # From 2 to T: by √8 in the first, by ∛28 in the second. In the last a stratum shrinks again towards T.
+        ours = ledger(
+            linear(T), torch.zeros(1, 1), lambda x, t: x, decoder=density, steps=steps, generator=seeded(0)
+        )
+        assert [size for _, size in ours.strata] == [*sizes, 1]
+
+    @pytest.mark.usefixtures("without_type_checks")
+    def test_steps_are_drawn_where_their_generator_is(self, monkeypatch):
+        asked = []
+
+        def randperm(size, *, device, generator):
+            asked.append((device, generator))
+            return torch.arange(size)
+
+        monkeypatch.setattr(torch, "randperm", randperm)
+        for generator in (elsewhere := SimpleNamespace(device="elsewhere"), None):
+            _some_steps(10, 4, generator)
+        assert asked == [("elsewhere", elsewhere), ("cpu", None)]
 
     def test_one_huge_term_at_the_end_is_in_the_estimate(self, seeded):
         # The cosine's last β is 0.999, so that an error in ε̂ counts 31.6 times at t = T.

@@ -158,6 +158,13 @@ class TestWorlds:
         narrow = x[((x - mixture.means[0]) ** 2).sum(1) < 0.36]  # 3 standard deviations around the first blob
         assert_close(len(narrow) / 50_000, 0.2, rtol=0, atol=0.01)
 
+    def test_a_sample_is_the_mean_plus_root_variance_times_noise(self, mixture, seeded):
+        generator = seeded(3)
+        k = torch.multinomial(mixture.weights, 50, replacement=True, generator=generator)
+        z = torch.randn(50, 2, dtype=F64, generator=generator)
+        expected = mixture.means[k] + mixture.vars[k, None].sqrt() * z
+        assert_close(mixture.sample(50, seeded(3)), expected, rtol=1e-15, atol=0)
+
     def test_a_sample_repeats_with_its_generator(self, mixture, seeded):
         assert torch.equal(mixture.sample(5, seeded(3)), mixture.sample(5, seeded(3)))
 
@@ -179,12 +186,35 @@ class TestWorlds:
         with pytest.raises(ValueError, match=r"^weights: expected probabilities that sum to 1"):
             Mixture(torch.tensor(weights), torch.zeros(2, 3), torch.ones(2))
 
+    def test_the_first_eight_of_wrong_weights_are_shown(self):
+        with pytest.raises(ValueError, match=rf"got \[{', '.join(['0.5'] * 8)}\]$"):
+            Mixture(torch.full((10,), 0.5), torch.zeros(10, 3), torch.ones(10))
+
+    def test_a_component_of_weight_0_is_as_good_as_none(self, mixture, draw):
+        x = draw(5, 2)
+        more = Mixture(
+            torch.cat([mixture.weights, torch.zeros(1, dtype=F64)]),
+            torch.cat([mixture.means, torch.zeros(1, 2, dtype=F64)]),
+            torch.cat([mixture.vars, torch.ones(1, dtype=F64)]),
+        )
+        assert_close(more.log_prob(x), mixture.log_prob(x), rtol=1e-12, atol=0)
+
     def test_a_negative_variance_is_refused(self):
         with pytest.raises(ValueError, match=r"^vars: expected variances ≥ 0, got a smallest of -0.1"):
             Mixture(torch.tensor([0.5, 0.5]), torch.zeros(2, 3), torch.tensor([1.0, -0.1]))
 
 
-def test_a_schedule_without_a_step_is_no_question():
+@pytest.mark.parametrize("given", [{"schedule": linear()}, {"t": torch.tensor([3])}], ids=["schedule", "t"])
+def test_a_schedule_without_a_step_or_a_step_without_one_is_no_question(given):
     world = exact.gaussian(torch.zeros(1), 1.0)
-    with pytest.raises(ValueError, match="t: expected schedule and t together"):
-        world.log_prob(torch.zeros(1, 1), linear())
+    with pytest.raises(
+        ValueError, match=r"^t: expected schedule and t together, or neither for the density of x_0$"
+    ):
+        world.log_prob(torch.zeros(1, 1), **given)
+
+
+@pytest.mark.parametrize("given", [(), (linear(), torch.tensor([3]))], ids=["x_0", "x_t"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_density_has_the_dtype_of_the_picture(dtype, given):
+    world = exact.gaussian(torch.zeros(1), 1.0)
+    assert world.log_prob(torch.zeros(1, 1, dtype=dtype), *given).dtype == dtype

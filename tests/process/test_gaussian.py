@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from math import log
 
 import mpmath
@@ -154,6 +155,13 @@ class TestBins:
         x = torch.tensor([[0.0], [wrong]], dtype=F64)
         with pytest.raises(ValueError, match=r"^x: expected values on the grid of levels=17"):
             discretized_log_prob(Gaussian(torch.zeros_like(x), torch.ones_like(x)), x, 17)
+
+    @pytest.mark.parametrize(("off", "fits"), [(0.01, True), (0.0101, False)])
+    def test_a_fiftieth_of_half_a_bin_off_the_grid_is_rounding_and_no_more(self, off, fits):
+        x = torch.tensor([[off]], dtype=F64)  # beside the level 0 of −1, 0, 1
+        refused = pytest.raises(ValueError, match=r"^x: .* up to 0.01 off the grid")
+        with nullcontext() if fits else refused:
+            discretized_log_prob(Gaussian(torch.zeros_like(x), torch.ones_like(x)), x, 3)
 
     def test_pictures_of_17_levels_are_not_taken_for_256(self):
         x = grid(17)[:, None]

@@ -15,6 +15,7 @@ from diffusion_lesson.process.prediction import (
     x0_from_eps,
     x0_from_v,
 )
+from diffusion_lesson.process.schedule import Schedule
 
 
 @pytest.fixture
@@ -25,6 +26,10 @@ def world(schedule, draw):
     alpha_bar = schedule.alpha_bars[t].reshape(5, 1, 1)
     signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
     return {"t": t, "x0": x0, "eps": eps, "xt": signal * x0 + noise * eps, "v": signal * eps - noise * x0}
+
+
+def rows(per_example):
+    return per_example.reshape(-1, 1, 1)
 
 
 # Near t = 1 dividing by √(1 − ᾱ) and near T by √ᾱ magnifies rounding, to 1e-11 at worst.
@@ -75,6 +80,11 @@ class TestAsEps:
         assert torch.equal(seen[0][0], world["xt"])
         assert torch.equal(seen[0][1], world["t"])
 
+    def test_passes_t_on_beside_labels(self, schedule, world):
+        model = as_eps(schedule, lambda xt, t, y: xt + rows(10 * t + y), predicts="eps", labels=torch.arange(5))
+        expected = world["xt"] + rows(10 * world["t"] + torch.arange(5))
+        assert_close(model(world["xt"], world["t"]), expected)
+
     @pytest.mark.usefixtures("without_type_checks")
     def test_an_unknown_prediction_is_refused(self, post):
         with pytest.raises(ValueError, match=r"^predicts: expected 'eps', 'v' or 'x0', got 'score'"):
@@ -86,6 +96,10 @@ class TestGuided:
     def test_weight_0_is_unconditional_1_conditional_and_more_is_beyond(self, guidance_scale, expected):
         model = guided(lambda xt, t: xt + 5, lambda xt, t: xt + 2, guidance_scale)
         assert model(torch.zeros(1), torch.ones(1)).item() == expected
+
+    def test_both_models_are_told_the_step(self, world):
+        model = guided(lambda xt, t: xt + rows(5 * t), lambda xt, t: xt + rows(2 * t), 3.0)
+        assert_close(model(world["xt"], world["t"]), world["xt"] + rows(11 * world["t"]))
 
 
 class TestClipped:
@@ -100,3 +114,55 @@ class TestClipped:
         xt = q_marginal(schedule, world["t"], x0).mean
         eps = eps_from_x0(schedule, world["t"], xt=xt, x0=x0)
         assert_same(clipped(schedule, lambda xt, t: eps)(xt, world["t"]), eps)
+
+
+class TestNothingLeft:
+    """Where ᾱ_t is below what single precision holds, x_0 would be ∞: here from t = 7 on, ᾱ_t = 10^(−6 t)."""
+
+    SCHEDULE = Schedule([1 - 1e-6] * 10)
+
+    @staticmethod
+    def x0(t, dtype=torch.float32, count=2, device="cpu", schedule=SCHEDULE):
+        x = torch.ones(count, 3, dtype=dtype, device=device)
+        return x0_from_eps(schedule, t, xt=x, eps=0 * x)
+
+    @pytest.mark.parametrize(
+        ("t", "named"), [(7, 7), (10, 10), (torch.tensor([2, 10]), 10), (torch.tensor([7, 3]), 7)], ids=str
+    )
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_it_is_refused_by_the_step_and_the_share(self, t, named, dtype):
+        left = f"{10.0 ** (-6 * named):.2g}"
+        with pytest.raises(
+            ValueError,
+            match=f"^schedule: at t = {named} nothing that single precision can hold is left of the picture "
+            rf"\(alpha_bar = {left}\); use float64, or a schedule that ends earlier$",
+        ):
+            self.x0(t, dtype)
+
+    def test_v_is_refused_too(self):
+        x = torch.ones(2, 3)
+        with pytest.raises(ValueError, match=r"^schedule: at t = 8 "):
+            v_from_eps(self.SCHEDULE, torch.tensor([8, 1]), xt=x, eps=x)
+        assert v_from_eps(self.SCHEDULE, torch.tensor([6, 1]), xt=x, eps=x).isfinite().all()
+
+    @pytest.mark.parametrize("t", [6, torch.tensor([6, 6]), torch.tensor([1, 6])], ids=str)
+    def test_a_step_before_is_answered(self, t):
+        assert self.x0(t).isfinite().all()
+
+    @pytest.mark.parametrize("t", [10, torch.tensor([2, 10])], ids=str)
+    def test_double_precision_holds_it(self, t):
+        assert self.x0(t, torch.float64).isfinite().all()
+
+    def test_the_smallest_number_that_is_held_is_enough(self):
+        halves = Schedule([0.5] * 127)  # ᾱ_126 = 2^−126
+        assert self.x0(126, schedule=halves).isfinite().all()
+        assert self.x0(torch.tensor([1, 126]), schedule=halves).isfinite().all()
+        with pytest.raises(ValueError, match=r"^schedule: at t = 127 "):
+            self.x0(127, schedule=halves)
+
+    def test_steps_that_cant_be_read_stand_for_the_last(self):
+        for t, count, device in ((torch.ones(0, dtype=int), 0, "cpu"), (torch.ones(2, dtype=int), 2, "meta")):
+            with pytest.raises(ValueError, match=r"^schedule: at t = 10 "):
+                self.x0(t.to(device), count=count, device=device)
+            before = Schedule([1 - 1e-6] * 6)
+            assert self.x0(t.to(device), count=count, device=device, schedule=before).shape == (count, 3)

@@ -45,6 +45,11 @@ class TestStep:
         means = [p_step(schedule, t, xt=x, eps_hat=0.1 * x, variance=v).mean for v in ("beta", "beta_tilde")]
         assert torch.equal(*means)
 
+    @pytest.mark.parametrize("t", [1, 2])
+    def test_two_steps_are_enough_for_beta_tilde(self, draw, t):
+        var = p_step(linear(2, 0.1, 0.3), t, xt=draw(1, 2), eps_hat=draw(1, 2), variance="beta_tilde").var
+        assert_close(var.item(), 0.3 * 0.1 / (1 - 0.9 * 0.7), rtol=1e-12, atol=0)
+
     def test_beta_tilde_needs_a_second_step(self, draw):
         with pytest.raises(ValueError, match=r"^variance: 'beta_tilde' needs a schedule of T ≥ 2"):
             p_step(linear(1), torch.tensor([1]), xt=draw(1, 2), eps_hat=draw(1, 2), variance="beta_tilde")

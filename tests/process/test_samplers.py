@@ -265,6 +265,22 @@ class TestDDIM:
 
 
 class TestDPMSolver:
+    def test_every_step_is_that_of_the_formula(self, draw):
+        # All of them, down to the one that ends at t = 1; only the last, to t = 0, does not look back.
+        schedule, x, walk = linear(5, 0.1, 0.3), draw(4, 3), []
+        signal, noise = schedule.alpha_bars.sqrt(), (1 - schedule.alpha_bars).sqrt()
+        lam = (signal / noise).log()
+        before = None
+        for t, s in pairwise(range(5, -1, -1)):
+            x0_hat = D = (x - noise[t] * torch.sin(x)) / signal[t]
+            if before is not None and s > 0:
+                D = x0_hat + (lam[s] - lam[t]) / (2 * (lam[t] - lam[t + 1])) * (x0_hat - before)
+            x = signal[s] * D + noise[s] * (x - signal[t] * D) / noise[t]
+            before = x0_hat
+            walk.append(x)
+        ours = [*dpm_solver(schedule, draw(4, 3), lambda x, t: torch.sin(x), steps=5)]
+        assert_close(ours, walk, rtol=1e-10, atol=1e-10)
+
     @pytest.mark.parametrize(
         ("sampler", "order"), [(ddim, 1), (dpm_solver, 2)], ids=["ddim has order 1", "dpm_solver order 2"]
     )
@@ -322,6 +338,13 @@ class TestDPMSolver:
             next(dpm_solver(linear(10), draw(2, 2), lambda x, t: x, steps=steps))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, F64], ids=str)
+@pytest.mark.parametrize("sampler", ALL.values(), ids=ALL)
+def test_every_picture_has_the_dtype_of_the_noise(sampler, dtype, draw):
+    walk = [*sampler(linear(20), draw(2, 3).to(dtype), lambda x, t: 0.5 * x)]
+    assert {(x.dtype, x.shape) for x in walk} == {(dtype, (2, 3))}
+
+
 class TestGradients:
     @pytest.mark.parametrize("sampler", ALL.values(), ids=ALL)
     def test_no_graph_is_kept(self, sampler, draw):
@@ -349,7 +372,7 @@ class TestLast:
                 yield x
 
         last(watched())
-        assert max(alive) <= 3
+        assert max(alive) == 2  # the new one, and the one that it came from
 
     def test_a_walk_that_was_taken_already_is_refused(self, draw):
         walk = ddpm(linear(5), draw(2, 2), lambda x, t: x)

@@ -4,6 +4,7 @@ import sys
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import cos, pi
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -62,6 +63,10 @@ class TestFour:
 
     def test_one_step_is_a_schedule(self):
         assert linear(1).betas.tolist() == [0.0, 1e-4]
+
+    @pytest.mark.parametrize("make", [linear, scaled_linear])
+    def test_two_steps_are_the_two_ends(self, make):
+        assert_close(make(2, 0.1, 0.3).betas.tolist(), [0.0, 0.1, 0.3], rtol=1e-15, atol=0)
 
     @pytest.mark.parametrize("make", [linear, scaled_linear, cosine])
     @pytest.mark.parametrize("T", [0, -3])
@@ -225,6 +230,8 @@ class TestOutOfRange:
     def test_at_is_refused_outside_1_to_T(self, post, t):
         with pytest.raises(ValueError, match=r"^t: expected steps 1\.\.1000"):
             post.at(torch.tensor([7, t]), torch.zeros(2, 3))
+        with pytest.raises(ValueError, match=rf"^t: expected steps 1\.\.1000, got {t}\.\.{t}$"):
+            post.at(torch.tensor([t]), torch.zeros(1, 3))
 
     @pytest.mark.parametrize("t", [-1, 1001])
     @pytest.mark.parametrize("table", ["alpha_bar_at", "one_minus_alpha_bar_at"])
@@ -256,6 +263,22 @@ class TestSteps:
 
     def test_draw_t_needs_no_generator(self, post):
         assert post.draw_t(6).shape == (6,)
+
+    @pytest.mark.usefixtures("without_type_checks")
+    def test_draw_t_draws_where_its_generator_is(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(torch, "randint", lambda *_, device, generator: asked.append((device, generator)))
+        for generator in (elsewhere := SimpleNamespace(device="elsewhere"), None):
+            linear(3).draw_t(6, generator)
+        assert asked == [("elsewhere", elsewhere), ("cpu", None)]
+
+    @pytest.mark.parametrize("step", [-1, 1001])
+    def test_shares_are_refused_outside_0_to_T(self, post, step):
+        with pytest.raises(ValueError, match=rf"^step: expected 0\.\.1000, got {step}$"):
+            post.shares(step)
+
+    def test_it_says_how_long_it_is_where_it_begins_and_what_it_leaves(self):
+        assert repr(Schedule([0.1, 0.2, 0.5])) == "<Schedule: T = 3, β from 0.1 to 0.5, ᾱ_T = 0.36>"
 
     def test_down_counts_from_T_to_1(self):
         assert list(linear(4).down()) == [4, 3, 2, 1]
