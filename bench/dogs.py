@@ -100,15 +100,16 @@ class Judge:
         """The 128 features, as a direction."""
         return F.normalize(metrics.features(self.classifier, x), dim=1)
 
-    def which(self, x: Tensor, known: dict[str, Tensor], by: Callable[[Tensor], Tensor]) -> Tensor:
-        """The place in DOGS of the dog that each picture's nearest known view shows, mirrored or not."""
-        views = [by(torch.cat([pictures, pictures.flip(-1)])) for pictures in known.values()]
-        dogs = torch.arange(len(views)).repeat_interleave(torch.tensor([len(each) for each in views]))
-        return dogs[torch.cdist(by(x), torch.cat(views)).argmin(1)]
-
     def distance(self, x: Tensor) -> float:
         """Fréchet, from CIFAR-10's test pictures."""
         return metrics.moments_distance(metrics.moments(metrics.features(self.classifier, x)), self.real)
+
+
+def nearest_dog(x: Tensor, known: dict[str, Tensor], by: Callable[[Tensor], Tensor]) -> Tensor:
+    """The place in DOGS of the dog that each picture's nearest known view shows, mirrored or not."""
+    views = [by(torch.cat([pictures, pictures.flip(-1)])) for pictures in known.values()]
+    dogs = torch.arange(len(views)).repeat_interleave(torch.tensor([len(each) for each in views]))
+    return dogs[torch.cdist(by(x), torch.cat(views)).argmin(1)]
 
 
 def base() -> Denoiser:
@@ -168,7 +169,7 @@ def score(judge: Judge, x: Tensor, dog: str, photographs: Photographs) -> dict[s
     learned, test, place = photographs.learned[dog], photographs.test[dog], DOGS.index(dog)
     gap, _ = metrics.nearest_neighbours(x, learned)
     normal, _ = metrics.nearest_neighbours(torch.cat([test, test.flip(-1)]), learned)
-    which = judge.which(x, photographs.known, judge.looks)
+    which = nearest_dog(x, photographs.known, judge.looks)
     return {
         "dog": (judge.read(x) == weights.card("cifar10").label("dog")).float().mean().item(),
         "this dog": (which == place).float().mean().item(),
@@ -204,18 +205,22 @@ def score_old(judge: Judge, denoiser: Denoiser) -> dict[str, float]:
 
 def score_before(judge: Judge) -> dict[str, Any]:
     """What the network draws of dogs in general, and how the tests read real photographs."""
-    denoiser, found = base(), {}
+    denoiser, a_dog = base(), weights.card("cifar10").label("dog")
     x = drawn(denoiser, torch.full((NEW,), denoiser.classes - 1), 200, DRAW_NEW)
+    found: dict[str, Any] = {"dog": (judge.read(x) == a_dog).float().mean().item()}
     for seed in SEEDS:
         photographs = Photographs(seed)
-        found[str(seed)] = {dog: score(judge, x, dog, photographs) for dog in DOGS}
-        for dog in DOGS:
-            real = photographs.whole[dog]
-            for name, by in (("real", judge.looks), ("real by the last features", judge.last)):
-                which = judge.which(real, photographs.known, by)
-                found[str(seed)][dog][name] = (which == DOGS.index(dog)).float().mean().item()
-            read = judge.read(real) == weights.card("cifar10").label("dog")
-            found[str(seed)][dog] |= {"photographs": len(real), "real read as dog": read.float().mean().item()}
+        real, counts = torch.cat([*photographs.whole.values()]), [len(x) for x in photographs.whole.values()]
+        right = {
+            "this dog": nearest_dog(x, photographs.known, judge.looks).expand(len(DOGS), -1),
+            "real": nearest_dog(real, photographs.known, judge.looks).split(counts),
+            "real by the last features": nearest_dog(real, photographs.known, judge.last).split(counts),
+        }
+        reads = (judge.read(real) == a_dog).split(counts)
+        for place, dog in enumerate(DOGS):
+            shares = {name: (which[place] == place).float().mean().item() for name, which in right.items()}
+            read = {"real read as dog": reads[place].float().mean().item(), "photographs": counts[place]}
+            found.setdefault(str(seed), {})[dog] = shares | read
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import colour, colour_page, draw, floors, jobs, make_it_yours, peers, run, table
+from bench import colour, colour_page, dogs, dogs_table, draw, floors, jobs, make_it_yours, peers, run, table
 from diffusion_lesson.learning import data, metrics, results, weights
 
 ROOT = Path(__file__).parents[1]
@@ -191,3 +191,38 @@ def test_the_cards_of_colour_hold_what_was_measured():
     in_turn = results.find(weights.card("classifier-cifar10").measured, "floor", n=n, how="classes in turn")
     assert in_turn.value == round(found["yardstick"]["floors"]["classes in turn"][str(n)]["mean"], 2)
     assert results.find(records, "floor", n=n, how="classes in turn").value == in_turn.value
+
+
+def test_two_photographs_are_left_out_other_two_for_each_seed_and_mirrors_together():
+    for count in (5, 6):
+        pairs = [dogs.left_out(count, seed) for seed in dogs.SEEDS]
+        assert all(len(set(pair)) == dogs.LEFT_OUT for pair in pairs)
+        assert {number for pair in pairs for number in pair} == set(range(count))  # each is left out at least once
+        assert not any((2 in pair) != (3 in pair) for pair in pairs)  # dog5's 02 and 03
+
+
+def test_the_nearest_dog_is_that_of_the_nearest_view_mirrored_or_not():
+    g = torch.Generator().manual_seed(0)
+    known = {"dog": torch.rand(4, 3, 8, 8, generator=g), "dog2": torch.rand(2, 3, 8, 8, generator=g)}
+    x = torch.stack([known["dog2"][1], known["dog"][3].flip(-1), known["dog2"][0].flip(-1)])
+    grain = 0.01 * torch.rand(x.shape, generator=g)
+    assert dogs.nearest_dog(x + grain, known, lambda x: x.flatten(1)).tolist() == [1, 0, 1]
+
+
+def test_a_middle_layer_looks_at_the_middle():
+    judge, x = dogs.Judge(), torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    seen = judge.looks(x)
+    assert torch.allclose(seen.norm(dim=1), torch.ones(2))
+    edge, middle = x.clone(), x.clone()
+    edge[..., :6, :6], middle[..., 13:19, 13:19] = 1, 1
+    moved = [(judge.looks(changed) - seen).norm(dim=1) for changed in (edge, middle)]
+    assert (moved[0] < moved[1] / 3).all()
+
+
+def test_the_page_of_the_dogs_is_that_of_its_results():
+    assert dogs_table.report(dogs.known()) == (BENCH / "dogs.md").read_text("utf-8")
+
+
+def test_lesson_13_has_the_table_of_the_dogs_as_it_was_measured():
+    notebook = json.loads((ROOT / "notebooks" / "13_make_it_yours.ipynb").read_text("utf-8"))
+    assert any(dogs_table.table(dogs.known()) in "".join(cell["source"]) for cell in notebook["cells"])
