@@ -41,6 +41,8 @@ def lay_out(folder: Path, root: Path = ROOT) -> None:
     for name, text in texts.items():
         (folder / f"{name}.md").write_text(text, "utf-8")
     for name, notebook in read.items():
+        for file, picture in lessons.attached(notebook).items():
+            (folder / "lessons" / file).write_bytes(picture)
         nbformat.write(lessons.page(notebook), folder / "lessons" / f"{name}.ipynb")
     shutil.copytree(root / "figures", folder / "figures", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     shutil.copy(root / "website" / "conf.py", folder)

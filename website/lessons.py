@@ -2,6 +2,7 @@
 
 import html
 import re
+from base64 import b64decode
 from pathlib import Path
 
 import nbformat
@@ -27,7 +28,8 @@ def _folded(cell: NotebookNode, what: str, words: str) -> None:
 def page(notebook: NotebookNode) -> NotebookNode:
     """The notebook as MyST-NB shall see it: no set-up of the course, no way to Colab, arXiv numbers as links.
 
-    A cell whose code is hidden in Jupyter is folded, and its line says which equations it checks.
+    A cell whose code is hidden in Jupyter is folded, and its line says which equations it checks. A picture that
+    is attached to a cell, which MyST-NB doesn't know, is read from a file of its name beside the lesson.
     """
     cells = []
     for cell in notebook.cells:
@@ -36,6 +38,8 @@ def page(notebook: NotebookNode) -> NotebookNode:
             continue
         if cell.cell_type == "markdown":
             cell.source = linked(re.sub(r"\[Open in Colab\]\([^)]*\)\n+", "", cell.source))
+            cell.source = cell.source.replace("](attachment:", "](")
+            cell.pop("attachments", None)
         elif "solution" in tags:
             _folded(cell, _ALL, "A solution")
         elif cell.metadata.get("jupyter", {}).get("source_hidden"):
@@ -45,6 +49,12 @@ def page(notebook: NotebookNode) -> NotebookNode:
         cells.append(cell)
     notebook.cells = cells
     return notebook
+
+
+def attached(notebook: NotebookNode) -> dict[str, bytes]:
+    """The pictures that are attached to cells, by their file's name."""
+    files = (cell.get("attachments", {}).items() for cell in notebook.cells)
+    return {name: b64decode(data) for each in files for name, kinds in each for data in kinds.values()}
 
 
 def title(notebook: NotebookNode) -> str:

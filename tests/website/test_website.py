@@ -142,3 +142,12 @@ def test_mathjax_is_downloaded_once_and_unpacked_without_what_no_page_needs(monk
 def test_a_notebook_that_is_laid_out_is_still_one():
     for notebook in lessons.read(ROOT / "notebooks").values():
         nbformat.validate(lessons.page(notebook))
+
+
+def test_a_picture_that_is_attached_to_a_cell_stands_beside_the_page():
+    cell = new_markdown_cell("![dots](attachment:a.png)", attachments={"a.png": {"image/png": "AQID"}})
+    notebook = new_notebook(cells=[cell])
+    assert lessons.attached(notebook) == {"a.png": b"\x01\x02\x03"}
+    (shown,) = lessons.page(notebook).cells
+    assert shown.source == "![dots](a.png)"
+    assert "attachments" not in shown
