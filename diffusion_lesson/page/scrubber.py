@@ -35,7 +35,7 @@ _PLAY = (
     "b.setAttribute('aria-label','pause')}"
 )
 # Runs only where handlers run: the live part takes the place of the filmstrip.
-_WAKE = "const d=this.closest('div');d.style.display='none';d.nextElementSibling.style.display='block'"
+_WAKE = "const d=this.closest('figure>div');d.style.display='none';d.nextElementSibling.style.display='block'"
 # Jupyter's command mode takes the keys of a focused slider unless the element itself refuses: JupyterLab
 # and Notebook 7 look for the attribute, the classic notebook listens further out.
 KEYS = 'data-lm-suppress-shortcuts="true" onkeydown="event.stopPropagation()"'

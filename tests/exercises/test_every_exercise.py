@@ -76,7 +76,10 @@ def solved(name: str) -> Any:
 
 def test_every_exercise_stands_in_one_notebook() -> None:
     assert Counter(name for name, *_ in pairs()) == Counter(EXERCISES.keys())
-    assert len({path for path, *_ in PAIRS.values()}) == len(LESSONS)
+    last_page = {
+        path for path in LESSONS if path.stem == "16_where_this_leads"
+    }  # it proves nothing and asks nothing
+    assert {path for path, *_ in PAIRS.values()} == {*LESSONS} - last_page
 
 
 @pytest.mark.parametrize("name", PAIRS)
