@@ -5,7 +5,9 @@ The numbers below were read in the courses' and packages' own texts (README.md s
 
 import sys
 from collections.abc import Iterator
-from types import ModuleType
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 import torch
@@ -111,9 +113,9 @@ class DenoisingDiffusionPytorch:
     best = "DDIM η=0"
 
     def __init__(self, seed: int) -> None:
-        _stand_in_for_torchvision()
-        from denoising_diffusion_pytorch import GaussianDiffusion, Unet
-        from ema_pytorch import EMA
+        with torchvision_or_a_stand_in():
+            from denoising_diffusion_pytorch import GaussianDiffusion, Unet
+            from ema_pytorch import EMA
 
         torch.manual_seed(seed)
         unet = Unet(dim=64, dim_mults=(1, 2, 4, 8), channels=1)
@@ -160,12 +162,18 @@ def _padded(x: Tensor) -> Tensor:
     return F.pad(x, (2, 2, 2, 2), value=-1.0)
 
 
-def _stand_in_for_torchvision() -> None:
-    """The package imports torchvision for its Trainer, which is not used here; and torchvision may be absent."""
+@contextmanager
+def torchvision_or_a_stand_in() -> Iterator[None]:
+    """The package imports torchvision for its Trainer, which is not used here; and torchvision may be absent.
+
+    What stands in for it goes again, and others see that there is none: diffusers asks for its __spec__, too.
+    """
+    absent = find_spec("torchvision") is None
+    names = ("torchvision", "torchvision.transforms", "torchvision.utils") if absent else ()
+    stand_ins = {name: module_from_spec(ModuleSpec(name, None)) for name in names}
+    sys.modules |= stand_ins
     try:
-        import torchvision  # noqa: F401
-    except ImportError:
-        names = ("torchvision", "torchvision.transforms", "torchvision.utils")
-        package, transforms, utils = (ModuleType(name) for name in names)
-        package.transforms, package.utils = transforms, utils  # type: ignore[attr-defined]
-        sys.modules |= dict(zip(names, (package, transforms, utils), strict=True))
+        yield
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]

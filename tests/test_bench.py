@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 
@@ -41,6 +42,18 @@ def test_a_smoke_run_trains_scores_and_draws_what_came_of_it(tmp_path, monkeypat
         assert f"### {title}" in (tmp_path / "README.md").read_text("utf-8")
     draw.draw(entries, tmp_path)
     assert {file.name for file in tmp_path.glob("*.svg")} == {"quality.svg", "pictures.svg"}
+
+
+def test_what_stands_in_for_torchvision_is_asked_for_its_spec_and_goes_again():
+    """diffusers asks find_spec: it raises for a module without a spec, and one with a spec passes for the real."""
+    before = find_spec("torchvision")
+    for _ in range(2):
+        with peers.torchvision_or_a_stand_in():
+            from torchvision import transforms, utils
+
+            assert (transforms.__name__, utils.__name__) == ("torchvision.transforms", "torchvision.utils")
+            assert find_spec("torchvision") is not None
+        assert find_spec("torchvision") == before
 
 
 @pytest.mark.parametrize("kind", floors.KINDS)

@@ -216,26 +216,9 @@ def image_folder(path: str | os.PathLike[str], size: int) -> ImageSet:
     if not files:
         kinds = ", ".join(folders.SUFFIXES)
         raise ValueError(f"path: got {str(root)!r}, which holds no picture; expected {kinds} files in it")
-
-    arrays = []
-    for parts in files:
-        file = root.joinpath(*parts)
-        try:
-            arrays.append(picture(file, size))
-        except Exception as error:  # each decoder has its own: OSError, SyntaxError, struct.error, …
-            raise ValueError(
-                f"{file}: can't be read as a picture ({error}). Repair, shrink or remove it"
-            ) from error
-    channels = max(len(array) for array in arrays)
-    images = np.empty((len(arrays), channels, size, size), np.uint8)
-    for image, array in zip(images, arrays, strict=True):
-        image[:] = array  # a grey one among colours is copied to all three
-
-    shown = folders.classes(root, files)
-    names = tuple(sorted(set(shown), key=folders.by_number))
-    index = {name: i for i, name in enumerate(names)}
-    labels = torch.tensor([index[name] for name in shown], device="cpu")
-    return ImageSet(torch.from_numpy(images), labels, names, levels=256)
+    images = folders.read(root, files, size)
+    places, names = folders.classes(root, files)
+    return ImageSet(torch.from_numpy(images), torch.tensor(places, device="cpu"), names, levels=256)
 
 
 def integers(labels: Integer[Tensor, "*dims"], name: str = "labels") -> Int64[Tensor, "*dims"]:

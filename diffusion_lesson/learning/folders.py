@@ -1,4 +1,4 @@
-"""Which pictures a folder holds, and of which class: the subfolder they are in. None is lost silently."""
+"""The pictures that a folder holds, and of which class each is: the subfolder it is in. None is lost silently."""
 
 import os
 import re
@@ -7,6 +7,10 @@ import unicodedata
 import warnings
 from collections import defaultdict
 from pathlib import Path
+
+import numpy as np
+
+from diffusion_lesson.learning.pictures import picture
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
 _OTHERS = (".avif", ".bmp", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")
@@ -54,16 +58,37 @@ def pictures(root: Path) -> list[tuple[str, ...]]:
     return sorted(found)
 
 
-def classes(root: Path, found: list[tuple[str, ...]]) -> list[str]:
-    """The class of each: its subfolder's name, or the folder's own for a picture straight in it.
+def read(root: Path, found: list[tuple[str, ...]], size: int) -> np.ndarray:
+    """(N, C, size, size) bytes; C is 1 if every picture is stored as grey. ValueError names what can't be read."""
+    arrays = []
+    for parts in found:
+        file = root.joinpath(*parts)
+        try:
+            arrays.append(picture(file, size))
+        except Exception as error:  # each decoder has its own: OSError, SyntaxError, struct.error, …
+            raise ValueError(
+                f"{file}: can't be read as a picture ({error}). Repair, shrink or remove it"
+            ) from error
+    images = np.empty((len(arrays), max(len(array) for array in arrays), size, size), np.uint8)
+    for image, array in zip(images, arrays, strict=True):
+        image[:] = array  # a grey one among colours is copied to all three
+    return images
 
-    As it is typed (Unicode's form C), whatever the disk keeps.
+
+def classes(root: Path, found: list[tuple[str, ...]]) -> tuple[list[int], tuple[str, ...]]:
+    """(the class of each as a place in the names, the names in order, numbers as numbers).
+
+    A class is its subfolder's name, or the folder's own for a picture straight in it, as it is typed (Unicode's
+    form C), whatever the disk keeps.
     """
     own = os.path.basename(os.path.realpath(root))
-    return [unicodedata.normalize("NFC", parts[0] if len(parts) > 1 else own) for parts in found]
+    shown = [unicodedata.normalize("NFC", parts[0] if len(parts) > 1 else own) for parts in found]
+    names = tuple(sorted(set(shown), key=_by_number))
+    index = {name: i for i, name in enumerate(names)}
+    return [index[name] for name in shown], names
 
 
-def by_number(name: str) -> tuple[list[str | int], str]:
+def _by_number(name: str) -> tuple[list[str | int], str]:
     """A key to sort names by, in which numbers count as numbers: "2" before "10", "class9" before "class10"."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
 
