@@ -216,7 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     s = commands.add_parser("sample", help="draw pictures from trained weights")
     s.add_argument("--model", required=True, help="a folder that train wrote, or the name of weights that ship")
     s.add_argument("--count", type=_positive, default=64, help="how many pictures (%(default)s)")
-    s.add_argument("--steps", type=_positive, default=50, help="network calls (%(default)s)")
+    s.add_argument("--steps", type=_positive, default=50, help="steps of the walk (%(default)s)")
     s.add_argument("--label", help="the class to draw, by name or number (all of them in turn)")
     s.add_argument("--guidance", type=float, default=1.0, help="above 1: more typical (%(default)s)")
     s.add_argument("--seed", type=int, default=0, help="(%(default)s)")
