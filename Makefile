@@ -3,6 +3,7 @@
 # make notebooks  re-runs and normalises the lessons   make figures    redraws the figures
 # make page    builds the course as a site, in _site/  make publish REPO=owner/name   tells notebooks and README their address
 # make mistakes  breaks every checked equation on purpose; an hour
+# make mutants  changes the formulas one small thing at a time, and names what no test notices; an hour
 # make bench   trains ours and others' networks side by side; hours   make clean  forgets the environment
 #
 # PYTHON=python3.12 chooses the interpreter that .venv is made of (3.11 or newer; make clean first to change it).
@@ -34,7 +35,7 @@ export HOME := $(CURDIR)/.venv/home
 $(shell mkdir -p .venv/home 2>&1)
 endif
 
-.PHONY: lab test quick lint unit strict mistakes portable browser timing notebooks page publish figures bench clean
+.PHONY: lab test quick lint unit strict mistakes mutants portable browser timing notebooks page publish figures bench clean
 
 # JupyterLab's question about news would lie over the lesson.
 NO_NEWS := .venv/share/jupyter/lab/settings/overrides.json
@@ -70,6 +71,9 @@ strict: .venv/dev
 
 mistakes: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tools.break_equations --most 8 --quiet notebooks/*.ipynb
+
+mutants: .venv/dev
+	WORKERS=$(WORKERS) $(BIN)/python -m tools.mutants
 
 portable: .venv/dev
 	$(BIN)/python -m tools.portable $(LANES)
@@ -114,4 +118,4 @@ export SIZES
 	@touch .venv/lab $@
 
 clean:
-	rm -rf .venv .venv-classic .venv-lanes .website
+	rm -rf .venv .venv-classic .venv-lanes .venv-mutants mutants .website

@@ -25,7 +25,8 @@ from diffusion_lesson.page.scrubber import KEYS
 
 # Runs only where handlers run. A script element needs no more leave than an inline handler does.
 _WAKE = (
-    "const f=this.closest('figure'),k=f.dataset.network,d=this.closest('figure>div'),all=window.diffusionLesson??={},"
+    "const f=this.closest('figure'),k=f.dataset.network,d=this.closest('figure>div'),"
+    "all=window.diffusionLesson??={},"
     "say=t=>f.querySelector('output').textContent=t,"
     "run=o=>document.head.append(Object.assign(document.createElement('script'),o)),"
     "wake=()=>{if(f.awake)return;f.awake=1;say('');all[k].wake(f)},"
