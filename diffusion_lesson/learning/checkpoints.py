@@ -21,6 +21,7 @@ from diffusion_lesson.learning.config import ADDED, current
 from diffusion_lesson.learning.files import make_folder, replace_file
 from diffusion_lesson.networks.names import current_name, earlier_name
 from diffusion_lesson.networks.unet import UNet
+from diffusion_lesson.shapes import kind
 
 _DAMAGE = (  # what reading a file may raise that is not as it was written
     ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, SafetensorError,
@@ -76,7 +77,7 @@ class State:
 def _of_its_kind(random: Tensor, generator: torch.Generator) -> bool:
     """Whether `random` is a state that this generator takes, rather than that of another kind of device."""
     if random.dtype != torch.uint8:
-        raise ValueError(f"the generator's state is {_kind(random)}, expected bytes")
+        raise ValueError(f"the generator's state is {kind(random)}, expected bytes")
     if random.shape != generator.get_state().shape:
         return False
     try:
@@ -92,7 +93,7 @@ def _compare(part: str, given: dict[str, Tensor], own: dict[str, Tensor]) -> Non
         raise ValueError(f"the {part}'s {names[0]!r} is not in both")
     for key, value in own.items():
         if given[key].shape != value.shape or given[key].dtype != value.dtype:
-            raise ValueError(f"the {part}'s {key!r} is {_kind(given[key])}, expected {_kind(value)}")
+            raise ValueError(f"the {part}'s {key!r} is {kind(given[key])}, expected {kind(value)}")
 
 
 def _moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
@@ -107,15 +108,11 @@ def _moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> di
         # is there since the original lives in the mapped file.)
         like = parameters[int(index)] if key != "step" else torch.zeros((), dtype=torch.float32)
         if value.shape != like.shape or value.dtype != like.dtype:
-            raise ValueError(f"the optimizer's {name!r} is {_kind(value)}, expected {_kind(like)}")
+            raise ValueError(f"the optimizer's {name!r} is {kind(value)}, expected {kind(like)}")
         moments[int(index)][key] = value.clone() if key == "step" else torch.empty_like(like).copy_(value)
     if len({frozenset(of_one) for of_one in moments.values()}) != 1:
         raise ValueError("the optimizer's moments are not alike for all weights")
     return dict(moments)
-
-
-def _kind(value: Tensor) -> str:
-    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
 
 
 def save(folder: Path, state: State, note: dict[str, Any]) -> None:
@@ -208,7 +205,7 @@ def _file(step: int) -> str:
 
 def _contents(tensors: dict[str, Tensor]) -> str:
     """How many tensors, and a short hash of their names, types and shapes (the generator's is the device's)."""
-    lines = sorted(f"{name} {_kind(value)}" for name, value in tensors.items() if name != "generator")
+    lines = sorted(f"{name} {kind(value)}" for name, value in tensors.items() if name != "generator")
     return f"{len(lines)} tensors, {hashlib.sha256(str(lines).encode()).hexdigest()[:8]}"
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, Integer, UInt8
+from jaxtyping import Float, Float32, Integer, UInt8
 from torch import Tensor
 
 from diffusion_lesson.learning import dreambooth, folders
 from diffusion_lesson.learning.downloads import RENEW, fetch, read_idx, read_members
 from diffusion_lesson.learning.pictures import picture
+from diffusion_lesson.shapes import integers, kind
 
 _DIGITS = tuple("0123456789")
 _MOST_SHOWN = 20  # names in a line
@@ -42,9 +43,9 @@ class ImageSet:
         """Hold the fields against one another."""
         images, labels = self.images, self.labels
         if images.dtype != torch.uint8 or images.ndim != 4 or 0 in images.shape:
-            raise ValueError(f"images: got {_kind(images)}; expected uint8 (N, C, H, W), none of them 0")
+            raise ValueError(f"images: got {kind(images)}; expected uint8 (N, C, H, W), none of them 0")
         if labels.shape != images.shape[:1]:
-            raise ValueError(f"labels: got {_kind(labels)}; expected ({len(images)},), one for each picture")
+            raise ValueError(f"labels: got {kind(labels)}; expected ({len(images)},), one for each picture")
         labels = integers(labels)
         object.__setattr__(self, "labels", labels)
         low, high = int(labels.min()), int(labels.max())
@@ -81,7 +82,7 @@ class ImageSet:
 def to_signed(images: UInt8[Tensor, "*dims"], levels: int = 256) -> Float32[Tensor, "*dims"]:
     """2·images/(levels-1) - 1: the pixel values 0..levels-1, spread evenly over [-1, 1]."""
     if images.dtype != torch.uint8:
-        raise ValueError(f"images: got {_kind(images)}; expected uint8, pixel values not scaled yet")
+        raise ValueError(f"images: got {kind(images)}; expected uint8, pixel values not scaled yet")
     _check_values(images, levels)
     return 2 * images.float() / (levels - 1) - 1
 
@@ -219,18 +220,6 @@ def image_folder(path: str | os.PathLike[str], size: int) -> ImageSet:
     images = folders.read(root, files, size)
     places, names = folders.classes(root, files)
     return ImageSet(torch.from_numpy(images), torch.tensor(places, device="cpu"), names, levels=256)
-
-
-def integers(labels: Integer[Tensor, "*dims"], name: str = "labels") -> Int64[Tensor, "*dims"]:
-    """Labels as int64, whichever integers they were; ValueError for other numbers."""
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"{name}: got {_kind(labels)}; expected integers, places in names")
-    return labels.long()
-
-
-def _kind(x: Tensor) -> str:
-    """What came, for a message: "float32 (2, 3)"."""
-    return f"{str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}"
 
 
 def _check_split(split: str) -> None:

@@ -7,11 +7,10 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from diffusion_lesson.learning.data import integers
 from diffusion_lesson.process import samplers
 from diffusion_lesson.process.prediction import EpsModel, Predicts, as_eps, clipped, guided
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Labels, readable
+from diffusion_lesson.shapes import Batch, Labels, integers, readable
 
 Watch = Callable[
     [Iterable[Tensor], int], Iterable[Tensor]

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from diffusion_lesson.learning import checkpoints, fingerprints
 from diffusion_lesson.learning.config import TrainConfig
-from diffusion_lesson.learning.data import integers
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import on_own_rows
 from diffusion_lesson.learning.files import one_run
@@ -29,6 +28,7 @@ from diffusion_lesson.learning.step import (
 )
 from diffusion_lesson.learning.training import Progress
 from diffusion_lesson.process.forward import q_marginal
+from diffusion_lesson.shapes import integers
 
 _HALF = (torch.float16, torch.bfloat16)
 _BOX, _SIDE = 20, 28  # MNIST's: the ink fits in 20×20, and its centre of mass is the middle of 28×28

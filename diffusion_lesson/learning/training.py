@@ -15,12 +15,11 @@ from torch import Tensor, nn
 
 from diffusion_lesson.learning import capture, checkpoints, fingerprints
 from diffusion_lesson.learning.config import TrainConfig
-from diffusion_lesson.learning.data import integers
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import distributed
 from diffusion_lesson.learning.files import one_run
 from diffusion_lesson.learning.step import OPTIMIZERS, Step, learning_rate
-from diffusion_lesson.shapes import Batch
+from diffusion_lesson.shapes import Batch, integers, kind
 
 
 @dataclass(frozen=True)
@@ -192,9 +191,6 @@ def _check(images: Tensor, labels: Tensor | None, classes: int) -> None:
             stacklevel=3,
         )
     if labels is not None and (labels.shape != images.shape[:1]):
-        raise ValueError(
-            f"labels: expected one integer for each of {len(images)} images, "
-            f"got {str(labels.dtype).removeprefix('torch.')} {tuple(labels.shape)}"
-        )
+        raise ValueError(f"labels: expected one integer for each of {len(images)} images, got {kind(labels)}")
     if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise ValueError(f"labels: expected 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")

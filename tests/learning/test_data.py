@@ -6,7 +6,6 @@ import importlib.util
 import io
 import os
 import struct
-import sys
 import tarfile
 from pathlib import Path
 
@@ -35,17 +34,6 @@ WITH_MNIST = pytest.mark.skipif(
     reason="DIFFUSION_LESSON_DATA names no folder with mnist/ in it",
 )
 TOOLS = Path(__file__).parents[2] / "tools"
-
-
-@pytest.fixture(scope="module")
-def unchecked():
-    """The module as a reader has it: without beartype, which would refuse a wrong type before our own words."""
-    spec = importlib.util.spec_from_file_location("unchecked_data", data.__file__)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
 
 
 # The image set
@@ -87,9 +75,9 @@ def test_an_image_set_has_a_length_and_one_line():
         ({"levels": 1}, r"^levels: got 1; expected 2..256"),
     ],
 )
-def test_an_image_set_says_what_does_not_fit(unchecked, changes, message):
+def test_an_image_set_says_what_does_not_fit(without_type_checks, changes, message):
     with pytest.raises(ValueError, match=message):
-        image_set(unchecked.ImageSet, **changes)
+        image_set(data.ImageSet, **changes)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint64])
@@ -139,13 +127,13 @@ def test_scaling_there_and_back_loses_nothing():
     assert torch.equal(to_uint8(to_signed(nothing)), nothing)
 
 
-def test_scaling_refuses_what_has_no_pixel_value(unchecked):
+def test_scaling_refuses_what_has_no_pixel_value(without_type_checks):
     with pytest.raises(ValueError, match=r"^x: got NaN in 1 of 3 places"):
         to_uint8(torch.tensor([0, torch.nan, 1]))
     with pytest.raises(ValueError, match=r"^images: got the value 17; expected 0..16, as levels is 17"):
         to_signed(torch.tensor([17], dtype=torch.uint8), levels=17)
     with pytest.raises(ValueError, match=r"^images: got float32 \(1,\); expected uint8"):
-        unchecked.to_signed(torch.tensor([0.5]))
+        data.to_signed(torch.tensor([0.5]))
     with pytest.raises(ValueError, match=r"^levels: got 1;"):
         to_signed(torch.tensor([0], dtype=torch.uint8), levels=1)
     with pytest.raises(ValueError, match=r"^levels: got 300;"):
