@@ -232,7 +232,7 @@ class TestLedger:
 class TestSteps:
     """An estimate from some of the steps."""
 
-    @pytest.mark.parametrize("T", [6, 7, 9, 14, 60])
+    @pytest.mark.parametrize("T", [6, 7, 9, 14, 60, 61])
     def test_strata_cover_2_to_T_with_two_steps_or_three_from_each_and_T_twice(self, seeded, T):
         for steps in range(4, T - 1):
             ours = ledger(
