@@ -23,6 +23,7 @@ from diffusion_lesson.learning.step import (
     PRECISIONS,
     learning_rate,
     mirrored,
+    refuse_half,
     stop_unless_finite,
     update_ema,
 )
@@ -30,7 +31,6 @@ from diffusion_lesson.learning.training import Progress
 from diffusion_lesson.process.forward import q_marginal
 from diffusion_lesson.shapes import integers
 
-_HALF = (torch.float16, torch.bfloat16)
 _BOX, _SIDE = 20, 28  # MNIST's: the ink fits in 20×20, and its centre of mass is the middle of 28×28
 
 
@@ -222,7 +222,4 @@ def _refuse(denoiser: Denoiser, labels: dict[str, list[int]]) -> None:
     for name, given in labels.items():
         if wrong := [label for label in given if not 0 <= label < denoiser.classes]:
             raise ValueError(f"{name}: expected 0..{denoiser.classes - 1}, got {wrong[0]}")
-    if half := [name for name, w in denoiser.network.named_parameters() if w.dtype in _HALF]:
-        raise ValueError(
-            f"denoiser: expected weights in single precision, got {half[0]} in half, where averages stand still"
-        )
+    refuse_half(denoiser.network)

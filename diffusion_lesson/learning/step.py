@@ -123,6 +123,15 @@ def learning_rate(step: int, steps: int, highest: float) -> float:
     return highest * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
 
 
+def refuse_half(model: nn.Module) -> None:
+    """ValueError where its weights are in half precision: their moving average would stand still."""
+    if half := [name for name, w in model.named_parameters() if w.dtype in (torch.float16, torch.bfloat16)]:
+        raise ValueError(
+            f"denoiser: expected weights in single precision, got {half[0]} in half, where averages stand still; "
+            'precision="bf16" lets it compute in half'
+        )
+
+
 def stop_unless_finite(loss: float, norm: float, step: int, highest: float) -> None:
     """FloatingPointError where one of them overflowed, before the step, so that the weights stay finite."""
     if not (isfinite(loss) and isfinite(norm)):

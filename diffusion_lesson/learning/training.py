@@ -18,7 +18,7 @@ from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import distributed
 from diffusion_lesson.learning.files import one_run
-from diffusion_lesson.learning.step import OPTIMIZERS, Step, learning_rate
+from diffusion_lesson.learning.step import OPTIMIZERS, Step, learning_rate, refuse_half
 from diffusion_lesson.shapes import Batch, integers, kind
 
 
@@ -73,11 +73,7 @@ def train(
     model, classes, steps = denoiser.network, denoiser.classes, config.steps
     if labels is not None and classes == 0:
         raise ValueError("labels: this network has no classes; make it with classes=…, or give no labels")
-    if half := [name for name, w in model.named_parameters() if w.dtype in (torch.float16, torch.bfloat16)]:
-        raise ValueError(
-            f"denoiser: expected weights in single precision, got {half[0]} in half, where averages stand still; "
-            'precision="bf16" lets it compute in half'
-        )
+    refuse_half(model)
     if checkpoint_every < 1:
         raise ValueError(f"checkpoint_every: expected 1 or more, got {checkpoint_every}")
     labels = None if labels is None else integers(labels).to(images.device)

@@ -39,14 +39,14 @@ TOOLS = Path(__file__).parents[2] / "tools"
 # The image set
 
 
-def image_set(kind=ImageSet, **changes):
+def image_set(**changes):
     fields = {
         "images": torch.arange(24, dtype=torch.uint8).reshape(2, 1, 3, 4),
         "labels": torch.tensor([1, 0]),
         "names": ("cat", "dog"),
         "levels": 24,
     }
-    return kind(**(fields | changes))
+    return ImageSet(**(fields | changes))
 
 
 def test_an_image_set_has_a_length_and_one_line():
@@ -77,7 +77,7 @@ def test_an_image_set_has_a_length_and_one_line():
 )
 def test_an_image_set_says_what_does_not_fit(without_type_checks, changes, message):
     with pytest.raises(ValueError, match=message):
-        image_set(data.ImageSet, **changes)
+        image_set(**changes)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint64])

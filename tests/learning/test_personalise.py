@@ -188,6 +188,11 @@ def test_rehearsal_at_a_rate_far_too_high_stops_with_finite_weights() -> None:
     assert all(p.isfinite().all() for p in model.parameters())
 
 
+def test_rehearsal_refuses_weights_in_half_precision_as_training_does() -> None:
+    with pytest.raises(ValueError, match=r"^denoiser: expected weights in single precision, got .* in half"):
+        next(rehearsal(network().half(), TrainConfig(steps=1, batch_size=4)))
+
+
 def test_rehearsal_wants_two_halves() -> None:
     with pytest.raises(ValueError, match=r"^batch_size: expected an even number"):
         next(rehearsal(network(), TrainConfig(steps=1, batch_size=7)))
