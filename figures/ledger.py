@@ -23,14 +23,14 @@ def build(folder: Path | None = None) -> Path:
     spread = torch.full((n,), 0.3**2, dtype=torch.float64)
     clouds = exact.Mixture(torch.full((n,), 1 / n, dtype=torch.float64), x_train, spread)
     cosine = schedule.cosine(200)
-    book = elbo.ledger(
+    ledger = elbo.ledger(
         cosine,
         x_test,
         clipped(cosine, clouds.eps_model(cosine)),
         decoder=partial(discretized_log_prob, levels=test.levels),
         generator=torch.Generator().manual_seed(0),
     )
-    figure = plots.ledger_bars(book, dims=64)
+    figure = plots.ledger_bars(ledger, dims=64)
     figure.set_size_inches(8.4, 2.8)
     return save(
         figure,
