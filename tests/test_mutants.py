@@ -82,11 +82,17 @@ def test_a_reason_for_what_is_killed_by_now_is_reported():
 
 
 @pytest.mark.parametrize("status", sorted(mutants.KILLED - {"killed"}))
-def test_a_test_that_hangs_or_crashes_has_noticed(status):
+def test_a_test_that_hangs_has_noticed(status):
     assert mutants.report([status], [], {}) == mutants.report(["killed"], [], {})
 
 
+@pytest.mark.parametrize("status", ["suspicious", "segfault"])
+def test_a_run_that_ended_strangely_has_not(status):
+    assert "1 changes: 0 killed, 1 survived" in mutants.report([status], [SIGN], {})[0]
+
+
 def test_a_run_that_was_stopped_is_no_verdict():
-    text, good = mutants.report(["killed"] * 99 + ["not checked"], [], {})
+    text, good = mutants.report(["killed"] * 99 + ["not checked"], [], {RANGE: "not read"})
     assert "1 were not tried; the next run goes on with them" in text
+    assert "no survivor" not in text  # it may be among those
     assert not good

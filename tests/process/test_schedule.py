@@ -11,7 +11,7 @@ import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch.testing import assert_close
 
-from diffusion_lesson.process.schedule import Schedule, cosine, linear, named, scaled_linear
+from diffusion_lesson.process.schedule import MOST_STEPS, Schedule, cosine, linear, named, scaled_linear
 
 F64 = torch.float64
 
@@ -67,6 +67,11 @@ class TestFour:
     @pytest.mark.parametrize("make", [linear, scaled_linear])
     def test_two_steps_are_the_two_ends(self, make):
         assert_close(make(2, 0.1, 0.3).betas.tolist(), [0.0, 0.1, 0.3], rtol=1e-15, atol=0)
+
+    def test_as_many_steps_as_are_allowed_are_made_and_not_one_more(self):
+        assert cosine(MOST_STEPS).T == MOST_STEPS
+        with pytest.raises(ValueError, match=r"^T: expected a number of steps from 1 to 100,000, got 100001$"):
+            cosine(MOST_STEPS + 1)
 
     @pytest.mark.parametrize("make", [linear, scaled_linear, cosine])
     @pytest.mark.parametrize("T", [0, -3])
