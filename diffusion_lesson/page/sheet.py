@@ -1,11 +1,10 @@
 """Many pictures on one sheet: where each stands, and the sheet itself, as a page or an image file holds it."""
 
 import math
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
-from torch import Tensor
 
 _SIDE = 64  # pictures smaller than this are enlarged, to be seen
 Number = int | float  # beartype takes `float` at its word
@@ -24,8 +23,11 @@ def places(count: int, columns: int, size: Size, *, gap: Number, head: Number = 
     return (math.ceil(count / columns) * down - gap, columns * across - gap), corners
 
 
-def tiled(pictures: UInt8[np.ndarray, "T N H W *rgb"], columns: int, *, line: int, ground: int) -> np.ndarray:
-    """T sheets of N pictures each: bytes (T, height, width) or (T, height, width, 3), with lines of `ground`."""
+def tiled(pictures: np.ndarray, columns: int, *, line: int, ground: int) -> np.ndarray:
+    """T sheets of N pictures each: bytes (T, height, width) or (T, height, width, 3), with lines of `ground`.
+
+    pictures: bytes (T, N, H, W) or (T, N, H, W, 3).
+    """
     times, count, height, width = pictures.shape[:4]
     size, corners = places(count, columns, (height, width), gap=line)
     sheets = np.full((times, *size, *pictures.shape[4:]), ground, np.uint8)
@@ -34,9 +36,9 @@ def tiled(pictures: UInt8[np.ndarray, "T N H W *rgb"], columns: int, *, line: in
     return sheets
 
 
-def sheet(pictures: UInt8[Tensor, "N C H W"], levels: int) -> Image.Image:
-    """Pictures of values 0..levels−1 in a near-square grid, row by row, black between them."""
-    grey = (pictures.numpy() * np.float64(255 / (levels - 1))).round().astype(np.uint8)
+def sheet(pictures: Any, levels: int) -> Image.Image:
+    """Pictures (N, C, H, W) of values 0..levels−1 in a near-square grid, row by row, black between them."""
+    grey = (np.asarray(pictures) * np.float64(255 / (levels - 1))).round().astype(np.uint8)
     grid = tiled(grey.transpose(0, 2, 3, 1)[None], math.ceil(len(grey) ** 0.5), line=1, ground=0)[0]
     image = Image.fromarray(grid.squeeze())
     zoom = max(1, _SIDE // grey.shape[3])
