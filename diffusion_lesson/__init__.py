@@ -1,6 +1,6 @@
 """The code behind the diffusion notebooks: five rooms, and in each one file is one idea. Imports only go down.
 
-__main__                python -m diffusion_lesson trains from the shell, and draws
+__main__, options       python -m diffusion_lesson trains from the shell, and draws
 learning                from pictures to weights to scores: data, training, recipes, weights, denoiser, metrics
 exercises               check(name, answer) tells a reader's mistakes apart
 page                    what the reader sees and touches: plots, scrubber, live, progress

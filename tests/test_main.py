@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from diffusion_lesson import __main__ as shell
+from diffusion_lesson import options
 from diffusion_lesson.learning import checkpoints, recipes, step, weights
 
 TRAIN = ["train", "--steps", "5", "--batch-size", "4", "--device", "cpu"]
@@ -82,21 +84,35 @@ def test_run_again_it_has_nothing_left_to_learn_and_draws_the_same(trained, monk
     assert (trained / "samples.png").read_bytes() == before
 
 
-def test_stopped_by_ctrl_c_it_says_so_and_the_same_command_goes_on(trained, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_by_a_signal_it_says_so_and_the_same_command_goes_on(
+    trained, tmp_path, monkeypatch, capsys, number, status
+):
     def stopping(items, **_):
         for progress in items:
             if progress.step == 2:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
             yield progress
 
     command = [*TRAIN, "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
         patch.setattr(shell, "track", stopping)
-        assert shell.main(command) == 130
+        assert shell.main(command) == status
     assert capsys.readouterr().err == "stopped after step 2; the same command goes on from there\n"
     assert json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["step"] == 2
     assert shell.main(command) == 0
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_first_step_ends_it_in_words_and_handlers_come_back(
+    tmp_path, monkeypatch, capsys, number
+):
+    before = signal.getsignal(number)
+    monkeypatch.setitem(shell.DATA_SETS, "digits", lambda: os.kill(os.getpid(), number))
+    assert shell.main([*TRAIN, "--out", str(tmp_path)]) == 128 + number
+    assert capsys.readouterr().err.startswith("stopped; the last checkpoint stays")
+    assert signal.getsignal(number) == before
 
 
 def test_it_learns_from_a_folder_of_colour_pictures_and_names_the_run_after_it(tmp_path, monkeypatch):
@@ -186,6 +202,29 @@ def test_the_card_keeps_the_names_of_a_folders_classes(two_classes):
     assert weights.load(two_classes / "model")[1].classes == ("dark", "light")
 
 
+@pytest.mark.parametrize("typed", ["", "model", "model.safetensors", "model.json"])
+def test_the_model_is_the_folder_that_train_wrote_or_either_of_its_files(trained, tmp_path, typed):
+    assert (sample(trained / typed, tmp_path / "a.png", "--count", "1") == pixels_of_one(trained, tmp_path)).all()
+
+
+def pixels_of_one(trained, tmp_path):
+    return sample(trained, tmp_path / "one.png", "--count", "1")
+
+
+def test_weights_of_which_one_file_is_older_are_an_error_and_the_next_train_mends_them(trained, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path / "run")
+    card = tmp_path / "run" / "model.json"
+    whole = card.read_text("utf-8")
+    card.write_text(whole.replace(json.loads(whole)["sha256"], "0" * 64), "utf-8")  # of the save before
+    command = [*SAMPLE, "--count", "1", "--model", str(tmp_path / "run"), "--out", str(tmp_path / "a.png")]
+    assert shell.main(command) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("error: --model: ")
+    assert "run the same train command" in line
+    assert shell.main([*TRAIN, "--out", str(tmp_path / "run")]) == 0
+    assert shell.main(command) == 0
+
+
 def test_one_picture_is_one(trained, tmp_path, capsys):
     sample(trained, tmp_path / "a.png", "--count", "1")
     assert capsys.readouterr().out == f"1 picture is in {tmp_path / 'a.png'}\n"
@@ -252,7 +291,7 @@ def test_the_grid_keeps_the_order_of_colours(tmp_path):
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ([*TRAIN, "--folder", "nowhere"], "path: got 'nowhere', which is not a folder"),
+        ([*TRAIN, "--folder", "nowhere"], "--folder: got 'nowhere', which is not a folder"),
         (
             [*SAMPLE, "--model", "nowhere"],
             "--model: nowhere: no such folder; expected a folder that train wrote, or one",
@@ -265,7 +304,7 @@ def test_the_grid_keeps_the_order_of_colours(tmp_path):
             [*TRAIN, "--folder", ".", "--size", "30", "--out", "a"],
             "--size: expected a multiple of 4",
         ),
-        ([*TRAIN, "--out", "taken"], "[Errno 20] Not a directory: 'taken"),
+        ([*TRAIN, "--out", "taken"], "--out: taken: Not a directory"),
         ([*SAMPLE, "--model", "digits", "--guidance", "5"], "--guidance: digits was trained without classes"),
         (
             [*SAMPLE, "--model", "mnist", "--guidance", "-1"],
@@ -280,9 +319,9 @@ def test_the_grid_keeps_the_order_of_colours(tmp_path):
         ([*SAMPLE, "--model", "digits", "--out", "a.txt"], "--out: expected the name of a .png file, got a.txt"),
         (
             [*SAMPLE, "--model", "digits", "--out", "folder.png"],
-            "[Errno 21] it is a folder",
+            "--out: folder.png: it is a folder",
         ),
-        ([*SAMPLE, "--model", "digits", "--out", "taken/a.png"], "[Errno 20] Not a directory: 'taken"),
+        ([*SAMPLE, "--model", "digits", "--out", "taken/a.png"], "--out: taken: Not a directory"),
     ],
 )
 def test_an_error_is_one_line_and_status_1(command, words, tmp_path, monkeypatch, capsys):
@@ -292,6 +331,63 @@ def test_an_error_is_one_line_and_status_1(command, words, tmp_path, monkeypatch
     assert shell.main(command) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {words}")
+
+
+WRONG = {  # command: option: what may be typed there, and is wrong
+    "train": {
+        "--recipe": ["none"], "--folder": ["nowhere", "taken", "empty"], "--size": ["0", "big", "30"],
+        "--steps": ["0", "-1", "many"], "--batch-size": ["0", "1.5"], "--lr": ["nan", "-1", "inf", "0", "fast"],
+        "--seed": ["-1", str(2**63), str(2**70), "x"], "--device": ["abacus", "cuda:99", "meta"],
+        "--out": ["taken", "taken/run"],
+    },
+    "sample": {
+        "--model": ["nowhere", "classifier-digits", "empty", "taken", "", "taken.safetensors"],
+        "--count": ["0", "-1", "x"], "--steps": ["0", "201", "x"], "--label": ["-1", "10", "cat"],
+        "--guidance": ["nan", "inf", "-1", "x"], "--seed": ["-1", str(2**70), "x"],
+        "--device": ["abacus", "cuda:99", "meta"],
+        "--out": ["a.txt", "folder.png", "taken/a.png"],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [(c, o, v) for c, options in WRONG.items() for o, values in options.items() for v in values],
+)
+def test_an_error_speaks_of_the_option_typed_before_work_begins(
+    command, option, value, tmp_path, monkeypatch, capsys
+):
+    def work(*_, **__):
+        raise AssertionError("work began")
+
+    monkeypatch.chdir(tmp_path)
+    for file in ("taken", "taken.safetensors"):
+        (tmp_path / file).write_text("mine")
+    for folder in ("folder.png", "empty", "one"):
+        (tmp_path / folder).mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "one" / "a.png")
+    monkeypatch.setattr(shell, "draw", work)
+    monkeypatch.setattr(shell, "_to_the_end", work)
+    rest = {"--folder": "one"} if option == "--size" else {"--model": "mnist" if option == "--label" else "digits"}
+    rest = {} if command == "train" and option != "--size" else rest
+    typed = {"--device": "cpu", "--out": "a.png"} | rest | {option: value}
+    try:
+        status = shell.main([command, *(f"{name}={text}" for name, text in typed.items())])
+    except SystemExit as ended:
+        status = 3 - ended.code  # the parser's 2
+    assert status == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert (
+        f"error: {option}: " in line or f"error: argument {option}: expected " in line or "invalid choice" in line
+    )
+    assert "path: " not in line
+
+
+def test_no_option_is_left_out_of_that_table():
+    parser = options.parser("", shell.train, shell.sample)
+    (commands,) = (action.choices for action in parser._actions if action.choices)
+    known = {name: {o for a in one._actions for o in a.option_strings} for name, one in commands.items()}
+    assert known == {name: {*table, "-h", "--help"} for name, table in WRONG.items()}
 
 
 def test_other_settings_in_the_same_folder_are_an_error_in_one_line(trained, capsys):

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 Optimizer = Literal["adamw", "muon"]
 Precision = Literal["fp32", "bf16"]
+SEEDS = 2**63  # 0 and on, below this: a step adds its number times 2^32, and torch takes less than 2^64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class TrainConfig:
         for name, kind, words in (("seed", int, "a whole number"), ("mirror", bool, "True or False")):
             if type(getattr(self, name)) is not kind:
                 raise ValueError(f"{name}: expected {words}, got {getattr(self, name)!r}")
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(f"seed: expected 0 to {SEEDS - 1}, got {self.seed}")
         for name in ("steps", "batch_size"):
             count = getattr(self, name)
             if type(count) is not int or count < 1:

@@ -180,7 +180,10 @@ def _network(path: str | Path, card: Card, kinds: Mapping[str, type[Network]]) -
         raise ValueError(f"path: {tensors} has {size:,} bytes, its card's network {most:,} at most")
     with tensors.open("rb") as opened:
         if hashlib.file_digest(opened, "sha256").hexdigest() != card.sha256:
-            raise ValueError(f"path: {tensors} is not the file its card names by SHA-256; fetch or train it again")
+            raise ValueError(
+                f"path: {tensors} is not the file its card names by SHA-256, as after a save that was cut off; "
+                "save or fetch both again, or run the same train command, which writes them anew"
+            )
     try:
         state = _filled(outline, load_file(tensors))
     except (SafetensorError, ValueError) as error:

@@ -112,24 +112,50 @@ def _html(done: int, total: int, label: str, words: str) -> dict[str, str]:
     return {"text/html": f"<div>{bar}</div>", "text/plain": text}
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal asks for the end: `number` says which. Ctrl-C is SIGINT; `timeout` and clusters send SIGTERM."""
+
+    def __init__(self, number: int, words: str = "") -> None:
+        super().__init__(words)
+        self.number = number
+
+
 @contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """A list that Ctrl-C puts something in, the first time; the second time it interrupts as usual."""
+    """A list that Ctrl-C or SIGTERM puts its number in, the first time; the second time it raises Stopped."""
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
         if asked:
-            raise KeyboardInterrupt
+            raise Stopped(number)
         asked.append(number)
 
+    with _caught(ask, signal.SIGINT, signal.SIGTERM):
+        yield asked
+
+
+@contextmanager
+def terminations() -> Iterator[None]:
+    """SIGTERM raises Stopped, so that files are tidied and locks let go, as Ctrl-C does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    with _caught(stop, signal.SIGTERM):
+        yield
+
+
+@contextmanager
+def _caught(handler: Callable[[int, FrameType | None], None], *numbers: int) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only there a signal can be caught
-        yield asked
+        yield
         return
-    before = signal.signal(signal.SIGINT, ask)
+    before = [(number, signal.signal(number, handler)) for number in numbers]
     try:
-        yield asked
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, earlier in before:
+            signal.signal(number, signal.SIG_DFL if earlier is None else earlier)  # None: not set from Python
 
 
 class Preview:

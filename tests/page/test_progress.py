@@ -92,6 +92,16 @@ def test_a_shell_has_a_bar(monkeypatch):
     assert "walk" in screen.getvalue()
 
 
+def test_a_log_gets_a_line_a_minute(monkeypatch, capsys):
+    clock = [0.0]
+    monkeypatch.delenv("QUIET", raising=False)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    for _ in track(iter(range(1, 11)), total=10, label="walk", note=lambda k: f"at {k}"):
+        clock[0] += 25
+    lines = ["walk 3 of 10, at 3", "walk 6 of 10, at 6", "walk 9 of 10, at 9"]
+    assert capsys.readouterr() == ("", "".join(f"{line}\n" for line in lines))
+
+
 def test_a_preview_waits_its_turn(monkeypatch):
     drawn, shown, clock = [], [], [100]
     monkeypatch.delenv("QUIET", raising=False)

@@ -12,7 +12,7 @@ from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultist
 from torch.testing import assert_close
 
 from diffusion_lesson.process import exact
-from diffusion_lesson.process.prediction import x0_from_eps
+from diffusion_lesson.process.prediction import clipped, x0_from_eps
 from diffusion_lesson.process.reverse import p_step
 from diffusion_lesson.process.samplers import ddim, ddpm, dpm_solver, last
 from diffusion_lesson.process.schedule import cosine, linear
@@ -343,6 +343,27 @@ class TestDPMSolver:
 def test_every_picture_has_the_dtype_of_the_noise(sampler, dtype, draw):
     walk = [*sampler(linear(20), draw(2, 3).to(dtype), lambda x, t: 0.5 * x)]
     assert {(x.dtype, x.shape) for x in walk} == {(dtype, (2, 3))}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("sampler", ALL.values(), ids=ALL)
+def test_half_precision_gives_what_single_does_and_never_nan(sampler, dtype, draw):
+    schedule = cosine(1000)  # float16 holds no number as small as its last alpha_bar
+    best = exact.gaussian(torch.full((3,), 0.3, dtype=F64), 0.4).eps_model(schedule)
+
+    def eps_model(xt, t):
+        return best(xt.to(F64), t).to(xt)
+
+    model = clipped(schedule, eps_model)
+    given = draw(64, 3)
+    single, half = (
+        last(sampler(schedule, given.to(kind), model, generator=torch.Generator().manual_seed(0)))
+        if sampler in SAMPLERS.values()
+        else last(sampler(schedule, given.to(kind), model))
+        for kind in (torch.float32, dtype)
+    )
+    assert half.isfinite().all()
+    assert (half.float() - single).abs().mean() < 0.2
 
 
 class TestGradients:
