@@ -279,7 +279,7 @@ REFUSED = {
     ],
     "steps": [{"steps": 0}, {"steps": 2.0}, {"steps": True}],
     "batch_size": [{"batch_size": 0}, {"batch_size": "8"}],
-    "seed": [{"seed": 0.5}],
+    "seed": [{"seed": 0.5}, {"seed": -1}, {"seed": 2**63}, {"seed": 2**70}],
     "mirror": [{"mirror": 1}],
     "checkpoint_every": [{"checkpoint_every": 0}],
     "learning_rate": [{"learning_rate": wrong} for wrong in (0.0, -1e-3, math.inf, math.nan)],

@@ -439,6 +439,27 @@ def test_a_missing_file_is_named(path, suffix):
         weights.load(path)
 
 
+def test_a_save_that_is_killed_between_its_two_files_leaves_a_named_error_and_the_next_mends_it(path, monkeypatch):
+    net, card = made()
+    with torch.no_grad():
+        net.head.bias += 1
+
+    def killed(file, write):
+        if file.suffix == ".json":
+            raise KeyboardInterrupt
+        replace_file(file, write)
+
+    replace_file = weights.replace_file
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "replace_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            weights.save(path, net, card)
+    with pytest.raises(ValueError, match=r"^path: .*small\.safetensors is not the file .* save that was cut off"):
+        weights.load(path)
+    weights.save(path, net, card)
+    assert torch.equal(weights.load(path)[0].network.head.bias, net.head.bias)
+
+
 def test_a_file_with_one_bit_changed_is_named(path):
     file = path.with_suffix(".safetensors")
     raw = bytearray(file.read_bytes())
