@@ -22,10 +22,12 @@ LESSONS = {  # number: (name, column, row)
     "13": ("Make it yours", 7.15, 1),
     "14": ("Other languages", 7.15, 2),
     "15": ("Bug museum", 6, 2),
+    "16": ("Where this leads", 4.7, 2),
 }
 RESTS_ON = [
     ("01", "02"), ("03", "04"), ("04", "05"), ("05", "07"), ("05", "06"), ("07", "08"), ("08", "09"), ("06", "09"),
     ("09", "10"), ("01", "10"), ("10", "11"), ("11", "12"), ("11", "13"), ("11", "14"), ("11", "15"),
+    ("11", "16"),
 ]  # fmt: skip
 BELOW = "arc,angleA=-90,angleB=-90,armA=32,armB=32,rad=6"  # under the boxes in between
 
@@ -58,7 +60,7 @@ def build(folder: Path | None = None) -> Path:
         "posterior, 07 The ELBO, 08 Three terms, 09 The ε-loss. Below: 01 Convolution leads to 02 GANs and, "
         "under the others, to 10 Train a U-Net; 06 Two epsilons stands between 05 and 09; 09 leads down "
         "to 10, and 10 to 11 Sampling. From 11 arrows lead to 12 Honest scores, 13 Make it yours, 14 Other "
-        "languages and 15 Bug museum",
+        "languages, 15 Bug museum and 16 Where this leads",
     )
 
 
