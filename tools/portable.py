@@ -23,6 +23,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -123,8 +124,9 @@ def surroundings(lane: Lane) -> dict[str, str]:
     ours = {name for known in lanes().values() for name in known.forced} - {"PYTHONPATH"}
     variables = {name: value for name, value in os.environ.items() if name not in ours}
     variables |= {"QUIET": "1", "OMP_NUM_THREADS": "1"} | lane.forced
-    # torch.compile keeps what it compiled, and does not ask again for which processor.
-    variables["TORCHINDUCTOR_CACHE_DIR"] = str(LOGS / f"{lane.name}, compiled")
+    # torch.compile keeps what it compiled, and does not ask again for which processor. It calls g++ without quotes
+    # (PyTorch 2.13), so its folder may have no space in its path, which a checkout's may.
+    variables["TORCHINDUCTOR_CACHE_DIR"] = str(Path(tempfile.gettempdir(), "diffusion-lesson-compiled", lane.name))
     inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     others = [path for path in inherited if Path(path).resolve() != NUDGE]
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, [lane.forced.get("PYTHONPATH"), str(ROOT), *others]))
