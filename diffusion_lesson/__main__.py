@@ -19,9 +19,10 @@ from diffusion_lesson.learning.distributed import main_process
 from diffusion_lesson.learning.files import check_writable, make_folder, replace_file
 from diffusion_lesson.options import about, as_typed, parser
 from diffusion_lesson.page.progress import Stopped, interrupts, terminations, track
-from diffusion_lesson.page.sheet import sheet
+from diffusion_lesson.page.sheet import most, sheet
 
 DATA_SETS = {"digits": data.digits, "mnist": data.mnist, "mnist_small": data.mnist_small, "cifar10": data.cifar10}
+_LESS = {"train": "a smaller --batch-size or --size", "sample": "a smaller --count"}
 FEW = 50  # pictures from which a network learns little, trained from nothing
 
 
@@ -32,14 +33,24 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with terminations():
             arguments.run(arguments)
-    except (ValueError, OSError, FloatingPointError, torch.OutOfMemoryError) as error:
-        print("error:", *(as_typed(command, line) for line in str(error).splitlines()[:1]), file=sys.stderr)
+    except (ValueError, OSError, FloatingPointError, MemoryError, RuntimeError) as error:
+        line = str(error).partition("\n")[0]
+        if isinstance(error, MemoryError | RuntimeError):
+            if not _out_of_memory(error):
+                raise
+            line = f"not enough memory; {_LESS[command]} takes less ({line})"
+        print("error:", as_typed(command, line), file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:
         last = "; the last checkpoint stays, if there was one" if arguments.run is train else ""
         print(f"stopped{str(stopped) or last}", file=sys.stderr)
         return 128 + (stopped.number if isinstance(stopped, Stopped) else signal.SIGINT)
     return 0
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory is what it lacked. PyTorch has a class for that on a GPU, and only words on a CPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -51,6 +62,8 @@ def train(arguments: argparse.Namespace) -> None:
     chosen = {key: getattr(arguments, key) for key in ("steps", "batch_size", "learning_rate", "seed")}
     config = replace(recipe.training, **{key: value for key, value in chosen.items() if value is not None})
     out = arguments.out or Path("runs", recipe.data if folder is None else folder.resolve().name)
+    if folder is not None and out.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"--out: {out} is inside {folder}, so that the next run would learn from its samples.png")
     with about("out"):
         for file in ("model.safetensors", "model.json", "samples.png", "checkpoint/lock"):
             check_writable(out / file)  # whatever the end will write is tried before the first step
@@ -72,18 +85,20 @@ def train(arguments: argparse.Namespace) -> None:
     if not main_process():  # of several processes all train, and one writes
         return
     weights.save(out / "model", progress.denoiser, card)
-    write_grid(
-        out / "samples.png", _draw(progress.denoiser, card, count=64, steps=50, seed=config.seed), card.levels
-    )
+    drawn = _draw(progress.denoiser, card, count=min(64, most(card.size)), steps=50, seed=config.seed)
+    write_grid(out / "samples.png", drawn, card.levels)
     print(f"loss {progress.loss:.3f} after {progress.step} steps; weights and samples.png are in {out}")
 
 
 def _from_folder(recipe: recipes.Recipe, folder: Path, size: int) -> data.ImageSet:
     """The folder's pictures, once it is known that the network takes such a size; what was found is said."""
     multiple = replace(recipe, network=recipe.network | {"channels_in": 1}).unet().multiple
-    if size % multiple:
-        near = max(multiple, round(size / multiple) * multiple)
-        raise ValueError(f"--size: expected a multiple of {multiple} for this network, such as {near}, got {size}")
+    if size % multiple or size > data.MOST_SIDE:
+        near = min(max(multiple, round(size / multiple) * multiple), data.MOST_SIDE)
+        raise ValueError(
+            f"--size: expected a multiple of {multiple} for this network, up to {data.MOST_SIDE}, such as {near}, "
+            f"got {size}"
+        )
     with about("folder"):
         images = data.image_folder(folder, size)
     if main_process():
@@ -129,6 +144,10 @@ def sample(arguments: argparse.Namespace) -> None:
     if arguments.guidance != 1 and not denoiser.classes:
         raise ValueError(
             f"--guidance: {arguments.model} was trained without classes; there is nothing to guide towards"
+        )
+    if arguments.count > most(card.size):
+        raise ValueError(
+            f"--count: expected 1..{most(card.size):,}, as many as one image file takes, got {arguments.count:,}"
         )
     pictures = _draw(
         denoiser, card, count=arguments.count, steps=arguments.steps, seed=arguments.seed, label=label,

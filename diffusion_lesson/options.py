@@ -58,7 +58,7 @@ def parser(about: str | None, train: Command, sample: Command) -> argparse.Argum
         help="one of those below (digits-20s, or with a folder mnist-3min)",
     )
     t.add_argument(
-        "--folder", type=Path, help="learn from the pictures in this folder; its subfolders are classes"
+        "--folder", type=_path, help="learn from the pictures in this folder; its subfolders are classes"
     )
     t.add_argument("--size", type=_positive, help="side of the pictures from a folder (32)")
     t.add_argument("--steps", type=_positive, help="optimiser steps (the recipe's)")
@@ -66,7 +66,7 @@ def parser(about: str | None, train: Command, sample: Command) -> argparse.Argum
     t.add_argument("--lr", type=_number, dest="learning_rate", help="highest learning rate (the recipe's)")
     t.add_argument("--seed", type=_seed, default=0, help="(%(default)s)")
     t.add_argument("--device", type=_device, default=cuda, help="(%(default)s)")
-    t.add_argument("--out", type=Path, help="folder for the results (runs/ and the name of the data)")
+    t.add_argument("--out", type=_path, help="folder for the results (runs/ and the name of the data)")
     t.set_defaults(run=train)
 
     s = commands.add_parser("sample", help="draw pictures from trained weights")
@@ -77,9 +77,15 @@ def parser(about: str | None, train: Command, sample: Command) -> argparse.Argum
     s.add_argument("--guidance", type=_number, default=1.0, help="above 1: more typical (%(default)s)")
     s.add_argument("--seed", type=_seed, default=0, help="(%(default)s)")
     s.add_argument("--device", type=_device, default=cuda, help="(%(default)s)")
-    s.add_argument("--out", type=Path, default=Path("samples.png"), help="the PNG to write (%(default)s)")
+    s.add_argument("--out", type=_path, default=Path("samples.png"), help="the PNG to write (%(default)s)")
     s.set_defaults(run=sample)
     return parser
+
+
+def _path(text: str) -> Path:
+    if not text:  # as of a variable that is not set; to Path it would be the folder that one is in
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
+    return Path(text)
 
 
 def _positive(text: str) -> int:

@@ -148,17 +148,17 @@ def test_sample_draws_the_same_for_the_same_seed_and_others_for_another(trained,
 @pytest.fixture(scope="module")
 def two_classes(tmp_path_factory):
     """A folder that `train` wrote, of pictures of two kinds."""
-    root = tmp_path_factory.mktemp("kinds")
+    root, out = tmp_path_factory.mktemp("kinds"), tmp_path_factory.mktemp("out")
     for name, grey in (("dark", 20), ("light", 230)):
         (root / name).mkdir()
         for k in range(3):
             Image.new("L", (8, 8), grey + k).save(root / name / f"{k}.png")
     draw, shell.draw = shell.draw, lambda denoiser, noise, **_: noise[:1].clamp(-1, 1)  # not 64 in 50 steps
     try:
-        assert shell.main([*TRAIN, "--folder", str(root), "--size", "8", "--out", str(root / "out")]) == 0
+        assert shell.main([*TRAIN, "--folder", str(root), "--size", "8", "--out", str(out)]) == 0
     finally:
         shell.draw = draw
-    return root / "out"
+    return out
 
 
 def labels_asked_for(monkeypatch, folder, out, *more):
@@ -301,10 +301,12 @@ def test_the_grid_keeps_the_order_of_colours(tmp_path):
         ([*TRAIN, "--lr", "-1", "--out", "a"], "--lr: expected a finite rate above 0"),
         ([*TRAIN, "--size", "16", "--out", "a"], "--size: it is for pictures from a --folder"),
         (
-            [*TRAIN, "--folder", ".", "--size", "30", "--out", "a"],
+            [*TRAIN, "--folder", "pictures", "--size", "30", "--out", "a"],
             "--size: expected a multiple of 4",
         ),
         ([*TRAIN, "--out", "taken"], "--out: taken: Not a directory"),
+        ([*TRAIN, "--folder", "pictures", "--out", "pictures/run"], "--out: pictures/run is inside pictures"),
+        ([*TRAIN, "--folder", "."], "--out: runs/"),
         ([*SAMPLE, "--model", "digits", "--guidance", "5"], "--guidance: digits was trained without classes"),
         (
             [*SAMPLE, "--model", "mnist", "--guidance", "-1"],
@@ -328,6 +330,7 @@ def test_an_error_is_one_line_and_status_1(command, words, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("mine")
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "pictures").mkdir()
     assert shell.main(command) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {words}")
@@ -335,17 +338,19 @@ def test_an_error_is_one_line_and_status_1(command, words, tmp_path, monkeypatch
 
 WRONG = {  # command: option: what may be typed there, and is wrong
     "train": {
-        "--recipe": ["none"], "--folder": ["nowhere", "taken", "empty"], "--size": ["0", "big", "30"],
+        "--recipe": ["none"], "--folder": ["nowhere", "taken", "empty", ""],
+        "--size": ["0", "big", "30", "100000"],
         "--steps": ["0", "-1", "many"], "--batch-size": ["0", "1.5"], "--lr": ["nan", "-1", "inf", "0", "fast"],
         "--seed": ["-1", str(2**63), str(2**70), "x"], "--device": ["abacus", "cuda:99", "meta"],
-        "--out": ["taken", "taken/run"],
+        "--out": ["taken", "taken/run", ""],
     },
     "sample": {
         "--model": ["nowhere", "classifier-digits", "empty", "taken", "", "taken.safetensors"],
-        "--count": ["0", "-1", "x"], "--steps": ["0", "201", "x"], "--label": ["-1", "10", "cat"],
+        "--count": ["0", "-1", "x", "828101", "1000000000"], "--steps": ["0", "201", "x"],
+        "--label": ["-1", "10", "cat"],
         "--guidance": ["nan", "inf", "-1", "x"], "--seed": ["-1", str(2**70), "x"],
         "--device": ["abacus", "cuda:99", "meta"],
-        "--out": ["a.txt", "folder.png", "taken/a.png"],
+        "--out": ["a.txt", "folder.png", "taken/a.png", ""],
     },
 }  # fmt: skip
 
@@ -400,6 +405,29 @@ def test_a_rate_far_too_high_is_an_error_in_one_line(tmp_path, capsys):
     assert shell.main([*TRAIN, "--lr", "1e30", "--out", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: --lr: at step")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"), [([*TRAIN, "--out", "a"], "--batch-size"), ([*SAMPLE, "--model", "digits"], "--count")]
+)
+@pytest.mark.parametrize("asked", [lambda *_, **__: torch.empty(2**60), lambda *_, **__: np.empty(2**46)])
+def test_memory_that_is_not_there_is_an_error_in_one_line(command, words, asked, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shell, "draw", asked)
+    monkeypatch.setattr(shell, "_to_the_end", asked)
+    assert shell.main(command) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: not enough memory; a smaller ")
+    assert words in line
+
+
+def test_other_faults_of_the_device_are_not_taken_for_it(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(shell, "_denoiser", broken)
+    with pytest.raises(RuntimeError, match="illegal"):
+        shell.main([*SAMPLE, "--model", "digits"])
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from diffusion_lesson.learning.pictures import picture
 from diffusion_lesson.shapes import integers, kind
 
 _DIGITS = tuple("0123456789")
+MOST_SIDE = 2048  # pixels: larger pictures than anyone trains on here
 _MOST_SHOWN = 20  # names in a line
 _SMALL = Path(__file__).with_name("mnist_small")
 SMALL_IMAGES, SMALL_LABELS = _SMALL / "images-idx3-ubyte.gz", _SMALL / "labels-idx1-ubyte.gz"
@@ -228,8 +229,10 @@ def _check_split(split: str) -> None:
 
 
 def _check_size(size: int) -> None:
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise ValueError(f"size: got {size!r}; expected a positive integer, the pixels along one side")
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MOST_SIDE:
+        raise ValueError(
+            f"size: got {size!r}; expected a positive integer, the pixels along one side, up to {MOST_SIDE}"
+        )
 
 
 def _check_levels(levels: int) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 _SIDE = 64  # pictures smaller than this are enlarged, to be seen
+_MOST = 2**13  # pixels along a side of a sheet; some programs refuse an image with more than 89 million pixels
 Number = int | float  # beartype takes `float` at its word
 Size = tuple[Number, Number]
 
@@ -37,9 +38,17 @@ def tiled(pictures: np.ndarray, columns: int, *, line: int, ground: int) -> np.n
 
 
 def sheet(pictures: Any, levels: int) -> Image.Image:
-    """Pictures (N, C, H, W) of values 0..levels−1 in a near-square grid, row by row, black between them."""
+    """Pictures (N, C, H, W) of values 0..levels−1 in a near-square grid, row by row, black between them.
+
+    Small ones are enlarged, as far as the sheet has room.
+    """
     grey = (np.asarray(pictures) * np.float64(255 / (levels - 1))).round().astype(np.uint8)
     grid = tiled(grey.transpose(0, 2, 3, 1)[None], math.ceil(len(grey) ** 0.5), line=1, ground=0)[0]
     image = Image.fromarray(grid.squeeze())
-    zoom = max(1, _SIDE // grey.shape[3])
+    zoom = max(1, min(_SIDE // grey.shape[3], _MOST // max(image.size)))
     return image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
+
+
+def most(side: int) -> int:
+    """How many pictures of side × side pixels go on one sheet."""
+    return max(1, (_MOST + 1) // (side + 1)) ** 2

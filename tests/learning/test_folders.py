@@ -260,7 +260,7 @@ def test_a_folder_without_pictures(tmp_path):
         image_folder(tmp_path / "a.txt", 4)
 
 
-@pytest.mark.parametrize("size", [0, -3, True, 8.0, "8", None])
+@pytest.mark.parametrize("size", [0, -3, True, 8.0, "8", None, 2049, 10**6])
 def test_a_size_that_is_no_size(tmp_path, without_type_checks, size):
     with pytest.raises(ValueError, match=rf"^size: got {size!r}; expected a positive integer"):
         image_folder(tmp_path, size)
