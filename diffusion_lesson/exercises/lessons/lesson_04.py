@@ -1,6 +1,6 @@
 """Lesson 04: what is left of the picture at the last step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from itertools import permutations
 from typing import Any
 
@@ -25,7 +25,15 @@ def _three(answer: Any) -> Tensor:
         answer = list(answer)
     if isinstance(answer, dict):
         raise Misfit("a dictionary came; give the three numbers alone, in the order of the question.")
+    if isinstance(answer, Set):
+        raise Misfit("a set came, and a set has no order; give a tuple or a list.")
+    if isinstance(answer, list | tuple) and any(one is None for one in answer):
+        raise Misfit("one of the numbers is None. Has the function that makes it a `return`?")
     given = numbers(answer).flatten()
+    if len(given) == 3000:
+        raise Misfit(
+            "a thousand numbers came for each schedule; one is asked, the root of the product of all 1 − beta."
+        )
     if len(given) != 3:
         raise Misfit(f"three numbers are asked, one for each schedule, and answer is {kind(answer)}.")
     return given
@@ -50,6 +58,10 @@ EXERCISES = {
         right=_is(_RIGHT),
         differs=_differs,
         mistakes=(
+            Mistake(
+                lambda given: bool((given == 0).all()),
+                "these are zeros, as if the betas were multiplied; a step leaves 1 − beta, so multiply these.",
+            ),
             Mistake(_is(_BARS), "these are ᾱ_T itself; the picture is multiplied by its root, √ᾱ_T."),
             Mistake(
                 _is((1 - _BARS).sqrt()),
@@ -81,6 +93,10 @@ EXERCISES = {
             Mistake(
                 lambda given: _is(_RIGHT)(given / 100),
                 "the right three numbers in percent; give them as shares of 1.",
+            ),
+            Mistake(
+                lambda given: bool((given - _RIGHT).abs().max() < 5.1e-4),
+                "right to three decimals; four are asked.",
             ),
         ),
     ),
