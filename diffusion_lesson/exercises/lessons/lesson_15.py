@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
+
 from diffusion_lesson.exercises.exercise import Exercise, Mistake
 from diffusion_lesson.exercises.values import numbers
 from diffusion_lesson.exercises.ways import as_given
@@ -16,7 +19,7 @@ def _right(alpha_bar: Any, xt: Any, eps: Any) -> Any:
     return (xt - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5
 
 
-def _ninth(alpha_bar: Any, xt: Any, eps: Any) -> Any:
+def _written(alpha_bar: Any, xt: Any, eps: Any) -> Any:
     return (xt - (1 - alpha_bar) * eps) / alpha_bar**0.5
 
 
@@ -26,9 +29,9 @@ def _nudged(alpha_bar: Any, xt: Any, eps: Any) -> Any:
 
 
 _WRONG: dict[str, Code] = {
-    "ninth": _ninth,
-    # As far off as the ninth, to the other side.
-    "mirrored": lambda alpha_bar, xt, eps: 2 * _right(alpha_bar, xt, eps) - _ninth(alpha_bar, xt, eps),
+    "written": _written,
+    # As far off as the one as written, to the other side.
+    "mirrored": lambda alpha_bar, xt, eps: 2 * _right(alpha_bar, xt, eps) - _written(alpha_bar, xt, eps),
     "zeros": lambda alpha_bar, xt, eps: 0 * xt,
     "not divided": lambda alpha_bar, xt, eps: xt - (1 - alpha_bar) ** 0.5 * eps,
     "sign turned": lambda alpha_bar, xt, eps: (xt + (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5,
@@ -44,6 +47,7 @@ class _Seen:
     passed: frozenset[str]
     asked: list[tuple[list[float], list[float]]]  # (ᾱ's, ε's)
     otherwise: bool  # whether wrong code made it raise something else than AssertionError
+    compares: bool  # whether it answered by True, by False, or by silence
 
     def all_alpha_bar(self, like: Callable[[float], bool]) -> bool:
         return all(like(a) for bars, _ in self.asked for a in bars)
@@ -52,12 +56,19 @@ class _Seen:
         return all(like(e) for _, eps in self.asked for e in eps)
 
 
-def _passes(check: Check, code: Code) -> bool:
-    """The check finds nothing wrong: it raises no AssertionError and does not return False."""
+def _said(check: Check, code: Code) -> Any:
+    """What the check answers: False where it raises an AssertionError; several answers are one."""
     try:
         said = check(code)
     except AssertionError:
         return False
+    several = isinstance(said, torch.Tensor | np.ndarray) and said.dtype in (torch.bool, np.bool_)
+    return said.all() if several else said
+
+
+def _passes(check: Check, code: Code) -> bool:
+    """The check finds nothing wrong: it raises no AssertionError and does not return False."""
+    said = _said(check, code)
     return said is None or bool(said)
 
 
@@ -77,21 +88,28 @@ def _tried(check: Check) -> _Seen:
         except Exception:
             # It was silent about the right code, so this is how it speaks of wrong code.
             otherwise = True
-    return _Seen(frozenset(passed), asked, otherwise)
+    said = _said(check, _nudged)
+    compares = said is None or said in (False, True)
+    return _Seen(frozenset(passed), asked, otherwise, compares)
 
 
 EXERCISES = {
-    "ninth_bug": Exercise(
+    "one_more_bug": Exercise(
         asks="my_check(x0_hat)",
         ways=(as_given,),
         hint="choose x_0 and ε yourself, mix them to x_t = √ᾱ x_0 + √(1 − ᾱ) ε, and ask the code for x_0 back.",
-        praise="Your check lets the right code pass and stops the ninth mistake, and others besides.",
+        praise="Your check lets the right code pass and stops the new mistake, and others besides.",
         look=_tried,
         right=lambda seen: seen.passed == {"right", "nudged"} and not seen.otherwise,
         mistakes=(
             Mistake(
                 lambda s: not s.asked,
                 "your check never calls the code it is given, so it can't know anything about it.",
+            ),
+            Mistake(
+                lambda s: not s.compares,
+                "it gives back a number, and as an answer every number but 0 means yes. Compare the number with "
+                "a small one, and give back True or False.",
             ),
             Mistake(
                 lambda s: "right" not in s.passed and bool(s.passed),
@@ -107,31 +125,27 @@ EXERCISES = {
                 "it stops the right code. Try it on `right` first, and see which number you expected.",
             ),
             Mistake(
-                lambda s: s.otherwise,
-                "it meets wrong code with another error than an AssertionError. Use `assert`, or return False.",
-            ),
-            Mistake(
                 lambda s: s.passed >= set(_WRONG),
                 "it calls the code, but whatever comes back is fine: even zeros pass. Compare with the x_0 "
-                "that you began with.",
+                "that you began with. Before the comparison must stand `assert` or `return`.",
             ),
             Mistake(
-                lambda s: "ninth" in s.passed and s.all_eps(lambda e: abs(e) < 1e-6),
+                lambda s: "written" in s.passed and s.all_eps(lambda e: abs(e) < 1e-6),
                 "it asks with ε = 0 only. The mistake is in what stands before ε, so it can't show there.",
             ),
             Mistake(
-                lambda s: "ninth" in s.passed and s.all_alpha_bar(lambda a: a < 1e-3 or a > 1 - 1e-3),
+                lambda s: "written" in s.passed and s.all_alpha_bar(lambda a: a < 1e-3 or a > 1 - 1e-3),
                 "it asks at the ends only. Where ᾱ is nearly 0 or 1, 1 − ᾱ and its root are the same: "
                 "ask in between, such as at ᾱ = 0.3.",
             ),
             Mistake(
-                lambda s: ("ninth" in s.passed) != ("mirrored" in s.passed),
+                lambda s: ("written" in s.passed) != ("mirrored" in s.passed),
                 "it looks to one side only: too large is caught and too small is not, or the reverse. "
                 "Take the absolute value of the difference.",
             ),
             Mistake(
-                lambda s: "ninth" in s.passed,
-                "it compares, but allows too much: with numbers of ordinary size the ninth mistake is off by "
+                lambda s: "written" in s.passed,
+                "it compares, but allows too much: with numbers of ordinary size the new mistake is off by "
                 "0.2 ε or more.",
             ),
             Mistake(
@@ -141,8 +155,12 @@ EXERCISES = {
             ),
             Mistake(
                 lambda s: bool(s.passed & set(_WRONG)),
-                "it stops the ninth mistake, but lets another pass: a sign turned, √ᾱ forgotten or without its "
+                "it stops the new mistake, but lets another pass: a sign turned, √ᾱ forgotten or without its "
                 "root, or zeros. Choose an x_0 that is not 0, and compare with it.",
+            ),
+            Mistake(
+                lambda s: s.otherwise,
+                "it meets wrong code with another error than an AssertionError. Use `assert`, or return False.",
             ),
         ),
     ),

@@ -67,6 +67,10 @@ def calls_and_shrugs(code):
     code(0.5, 0.3, 1.0)
 
 
+def compares_and_forgets(code):
+    abs(off(code)) < 1e-4  # noqa: B015
+
+
 def too_wide(code):
     assert abs(off(code, x0=30.0)) < 20
 
@@ -107,8 +111,8 @@ def value_error(code):
         raise ValueError("wrong")
 
 
-TestNinthBug = tries(
-    "ninth_bug",
+TestOneMoreBug = tries(
+    "one_more_bug",
     right={
         "assert": asserts,
         "a comparison returned": lambda code: abs(off(code)) < 1e-4,
@@ -118,6 +122,9 @@ TestNinthBug = tries(
         "numpy.testing": by_numpy,
         "q_marginal": by_the_package,
         "by name": by_name,
+        "1 or 0": lambda code: int(abs(off(code)) < 1e-4),
+        "a tensor of yes and no": lambda code: abs(off(code, eps=torch.linspace(-2, 1, 4))) < 1e-4,
+        "an array of yes and no": lambda code: abs(off(code, eps=np.linspace(-2, 1, 4))) < 1e-4,
     },
     wrong=[
         (never_calls, "never calls the code"),
@@ -131,6 +138,10 @@ TestNinthBug = tries(
         (one_sided, "to one side only"),
         (the_other_side, "to one side only"),
         (calls_and_shrugs, "even zeros pass"),
+        (compares_and_forgets, "must stand `assert` or `return`"),
+        (off, "every number but 0 means yes"),
+        (lambda code: torch.tensor(off(code)), "every number but 0 means yes"),
+        (lambda code: abs(off(code, alpha_bar=1.0)) < 1e-4, "at the ends only"),
         (too_wide, "allows too much"),
         (lambda code: abs(off(code, alpha_bar=0.5)) < 1e-4, "at ᾱ = ½ only"),
         (another_passes, "lets another pass"),
