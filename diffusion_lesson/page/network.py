@@ -21,6 +21,7 @@ HERE = Path(__file__).with_name("js")
 PARTS = ("operations.js", "unet.js", "samplers.js", "figure.js")
 _COMMENT = re.compile(r"\s*(//|/\*\*|\*)")  # a line that is one; in code no line begins so
 _CONFIG = ("width", "mults", "patch", "classes")
+_TRAINING = ("steps", "batch_size", "learning_rate", "ema")
 
 
 class PageNetwork:
@@ -30,6 +31,9 @@ class PageNetwork:
     arguments. schedule: {"kind": "cosine", "T": …}. predicts: "v" or "eps". size: height and width of its
     pictures, which are grey.
     """
+
+    parts: tuple[str, ...] = PARTS  # of the program
+    made_by = "UNet"  # the class that its network has there
 
     def __init__(
         self,
@@ -60,7 +64,7 @@ class PageNetwork:
     def __repr__(self) -> str:
         """How many numbers, and for which pictures."""
         count = sum(numbers.size for numbers in self._state.values())
-        return f"<PageNetwork: {count:,} numbers, pictures of {self.size} × {self.size}>"
+        return f"<{type(self).__name__}: {count:,} numbers, pictures of {self.size} × {self.size}>"
 
     @cached_property
     def key(self) -> str:
@@ -72,11 +76,9 @@ class PageNetwork:
         """The program, as a file of its own (`KEY.js`) or in a figure."""
         return f'(() => {{"use strict";const key="{self.key}";\n{self._body}}})();\n'
 
-    @cached_property
-    def _body(self) -> str:
-        lines = [line for part in PARTS for line in (HERE / part).read_text("utf-8").splitlines()]
-        code = "\n".join(line.strip() for line in lines if line.strip() and not _COMMENT.match(line))
-        given = {
+    def _given(self) -> dict[str, Any]:
+        """What the program is told of it."""
+        return {
             "config": self.config,
             "T": self.T,
             "predicts": self.predicts,
@@ -84,7 +86,37 @@ class PageNetwork:
             "kernels": _text((HERE / "kernels.wasm").read_bytes()),
             "weights": _text(b"".join(numbers.tobytes() for numbers in self._state.values())),
         }
-        return f"{code}\nregister(key, {json.dumps(given, separators=(',', ':'))});\n"
+
+    @cached_property
+    def _body(self) -> str:
+        lines = [line for part in self.parts for line in (HERE / part).read_text("utf-8").splitlines()]
+        code = "\n".join(line.strip() for line in lines if line.strip() and not _COMMENT.match(line))
+        return f"{code}\nregister(key, {json.dumps(self._given(), separators=(',', ':'))}, {self.made_by});\n"
+
+
+class PageLearner(PageNetwork):
+    """A network that the page trains (PageSampler's kind "learn"): `state` is what it begins with.
+
+    training: steps, batch_size, learning_rate and ema, as learning/config.py has them. It is trained as
+    learning/training.py does with AdamW, on pictures that the figure holds, without labels; predicts: "eps".
+    """
+
+    parts = (*PARTS, "learner.js", "training.js")
+    made_by = "Learner"
+
+    def __init__(
+        self, state: Mapping[str, Any], config: Mapping[str, Any], *, training: Mapping[str, Any], **options: Any
+    ) -> None:
+        super().__init__(state, config, **options)
+        if self.config["classes"] or self.predicts != "eps":
+            got = f"classes = {self.config['classes']} and predicts = {self.predicts!r}"
+            raise ValueError(f"config: expected classes = 0, and predicts 'eps', got {got}")
+        if training.keys() != set(_TRAINING):
+            raise ValueError(f"training: expected {', '.join(_TRAINING)}, got {', '.join(training) or 'nothing'}")
+        self.training = dict(training)
+
+    def _given(self) -> dict[str, Any]:
+        return super()._given() | {"training": self.training}
 
 
 def _text(raw: bytes) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 
 from diffusion_lesson.page import plots
 from diffusion_lesson.page.frames import filmstrip
-from diffusion_lesson.page.network import PageNetwork
+from diffusion_lesson.page.network import PageLearner, PageNetwork
 from diffusion_lesson.page.scrubber import KEYS
 
 # Runs only where handlers run. A script element needs no more leave than an inline handler does.
@@ -45,16 +45,20 @@ _PANELS = {
     "denoise": (("x0", "the picture x₀"), ("x", "with noise, x_t"), ("x0_hat", "the network's guess x̂₀")),
     "walk": (("x", "the picture, x_t"), ("x0_hat", "the network's guess x̂₀")),
     "redraw": (("pad", "draw here"), ("x", "with noise, x_t"), ("result", "the network's picture")),
+    "learn": (),
 }
+_SAMPLES = 8  # that a learning network draws again and again
 
 
 class PageSampler:
-    """A figure in which the network draws. Four kinds:
+    """A figure in which the network draws. Five kinds:
 
     "digit": a new picture at each press of a button, one button for each label.
     "denoise": a slider over t; the network's guess x̂_0 at one of `pictures` with noise. Needs `pictures`.
     "walk": DDIM from x_T to x_0, which can be stopped and gone back over; steps, η, guidance, label and seed.
     "redraw": a picture drawn by hand or by the network; noise is added up to t, and taken out again.
+    "learn": the network learns, from `pictures`, at the press of a button; its loss as a curve, and what it draws.
+        For a PageLearner, and nothing else is.
 
     still, labels: pictures, (N, H, W) or (N, 1, H, W) with values −1..1, and a text for each, shown where no
         script runs. alt: what is seen in them. caption: what is shown.
@@ -77,8 +81,11 @@ class PageSampler:
     ) -> None:
         if kind not in _PANELS:
             raise ValueError(f"kind: expected one of {', '.join(_PANELS)}, got {kind!r}")
+        if (kind == "learn") != isinstance(network, PageLearner):
+            wanted = "a PageLearner" if kind == "learn" else "a network that does not learn"
+            raise ValueError(f"network: expected {wanted} for the kind {kind!r}, got {network!r}")
         given = pictures is not None
-        if given != (kind == "denoise"):
+        if given != (kind in ("denoise", "learn")):
             wanted, came = ("none", "some") if given else ("some", "none")
             raise ValueError(f"pictures: expected {wanted} for the kind {kind!r}, got {came}")
         start = network.T // 2 if start is None else start
@@ -148,6 +155,12 @@ class PageSampler:
             return _slider("t", "t", 1, network.T, self._start) + _row(
                 [_choice("picture", "picture", which, "0"), *label, *seed]
             )
+        if self.kind == "learn":
+            return (
+                _samples(network.size)
+                + _CURVE
+                + _row([_button("play", "Train"), _button("begin", "From the start"), _seed()])
+            )
         strength = _choice("guidance", "guidance", _same(("0", "1", "1.5", "2", "4", "8")), "1")
         if count:
             label.append(strength)
@@ -161,6 +174,23 @@ class PageSampler:
             _choice("eta", "η", _same(("0", "0.2", "0.5", "1")), "1"),
         ]
         return _slider("at", "step", 0, 25, 0) + _row([_button("play", "Walk"), *label, *chosen, *seed])
+
+
+_CURVE = (
+    '<div style="font-size:.9em;margin-top:.4em">the loss, from 1 (knowing nothing) down to 0</div>'
+    '<svg viewBox="0 -2 300 104" preserveAspectRatio="none" role="img" aria-label="the loss over the steps" '
+    'style="display:block;width:100%;height:6em;background:#fff;border:1px solid #888">'
+    '<polyline data-role="curve" points="" fill="none" stroke="#E69F00" stroke-width="2" '
+    'vector-effect="non-scaling-stroke"/></svg>'
+)
+
+
+def _samples(size: int) -> str:
+    one = (
+        f'<canvas data-role="sample" width="{size}" height="{size}" role="img" aria-label="drawn by the network" '
+        f'style="flex:1 1 0;min-width:0;max-width:6em;background:#000;image-rendering:pixelated"></canvas>'
+    )
+    return f'<div style="display:flex;gap:4px">{one * _SAMPLES}</div>'
 
 
 def _row(parts: Sequence[str]) -> str:

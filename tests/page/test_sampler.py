@@ -11,18 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from diffusion_lesson.learning import weights
+from diffusion_lesson.learning.recipes import RECIPES
+from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.page import network as module
-from diffusion_lesson.page.network import HERE, PageNetwork
+from diffusion_lesson.page.network import HERE, PageLearner, PageNetwork
 from diffusion_lesson.page.sampler import PageSampler
 
 COMPILER = "0.28.20"  # of AssemblyScript
 FLAGS = ["-O3", "--noAssert", "--runtime", "stub", "--importMemory", "--noExportMemory", "--enable", "simd"]
 # Who changes kernels.ts builds kernels.wasm anew (its first lines say how), and writes both down here.
 SHA256 = {
-    "kernels.ts": "0c9e03276a4730f2d5bad1ac00463b69102a729eda7032a2af12c705f9de7dab",
-    "kernels.wasm": "f7fe9d521f2c7efd764534a365821c24d7dd1581b49007f6f9b15461bcac5573",
+    "kernels.ts": "f3cc687e184910c0370e0d6933031a95c5325df19b91e085a48bd5c4f3038747",
+    "kernels.wasm": "b1f04072028c08137b4f6e798a7370d284468c9152b5fe4b751cc900cb04a621",
 }
 CONFIG = {"channels_in": 1, "width": 8, "mults": [1, 2], "patch": 2, "classes": 3, "attention": False}
 
@@ -32,6 +35,14 @@ def network(state=None, config=CONFIG, **options):
     return PageNetwork(state, config, **{"schedule": cosine(100), "predicts": "v", "size": 8} | options)
 
 
+TRAINING = {"steps": 7, "batch_size": 4, "learning_rate": 1e-3, "ema": 0.9}
+
+
+def learner(config=CONFIG | {"classes": 0}, **options):
+    given = {"schedule": cosine(100), "predicts": "eps", "size": 8, "training": TRAINING} | options
+    return PageLearner({"stem.weight": np.ones((2, 3))}, config, **given)
+
+
 def cosine(T):
     return {"kind": "cosine", "T": T}
 
@@ -39,9 +50,11 @@ def cosine(T):
 def figure(kind="walk", net=None, **options):
     given = {"still": np.zeros((2, 8, 8)), "labels": ["a", "b"], "caption": "A <caption>"}
     given["alt"] = "two <grey> squares"
-    if kind == "denoise":
+    if kind in ("denoise", "learn"):
         given["pictures"] = np.zeros((1, 8, 8))
-    return PageSampler(network() if net is None else net, kind, **given | options)
+    if net is None:
+        net = learner() if kind == "learn" else network()
+    return PageSampler(net, kind, **given | options)
 
 
 def page(*args, **options):
@@ -75,7 +88,7 @@ def test_the_kernels_can_be_built_again_byte_for_byte(tmp_path):
 
 def test_the_program_holds_the_numbers_and_what_they_mean():
     net = network({"stem.weight": np.array([[0.5, -2.0]]), "stem.bias": np.array([65504.0])})
-    given = json.loads(re.search(r"\nregister\(key, (\{.*\})\);", net.program)[1])
+    given = json.loads(re.search(r"\nregister\(key, (\{.*\}), UNet\);", net.program)[1])
     assert given["shapes"] == [["stem.weight", [1, 2]], ["stem.bias", [1]]]
     assert given["config"] == {"width": 8, "mults": [1, 2], "patch": 2, "classes": 3, "size": 8}
     assert (given["T"], given["predicts"]) == (100, "v")
@@ -94,6 +107,17 @@ def test_the_program_carries_no_comments_and_all_code():
     assert len(program) < 30_000  # besides the weights
 
 
+def test_a_learner_carries_what_it_learns_with_and_no_other_network_does():
+    net = learner()
+    given = json.loads(re.search(r"\nregister\(key, (\{.*\}), Learner\);", net.program)[1])
+    assert given["training"] == TRAINING
+    assert "class Learner" in net.program
+    assert "class Learner" not in network().program
+    assert "training" not in json.loads(re.search(r"\nregister\(key, (\{.*\}), UNet\);", network().program)[1])
+    assert len(net.program) < 40_000
+    assert net.key != learner(training=TRAINING | {"steps": 8}).key
+
+
 def test_a_key_stands_for_the_numbers_and_the_code(monkeypatch):
     ours = network()
     assert ours.key == network().key
@@ -105,11 +129,11 @@ def test_a_key_stands_for_the_numbers_and_the_code(monkeypatch):
         network(predicts="eps"),
         network(size=12),
     ]
-    monkeypatch.setattr(module, "PARTS", module.PARTS[:-1])
+    monkeypatch.setattr(PageNetwork, "parts", PageNetwork.parts[:-1])
     assert len({ours.key, network().key, *(other.key for other in others)}) == 7
 
 
-@pytest.mark.parametrize("kind", ["digit", "denoise", "walk", "redraw"])
+@pytest.mark.parametrize("kind", ["digit", "denoise", "walk", "redraw", "learn"])
 def test_a_figure_is_self_contained(kind):
     text = page(kind)
     assert not re.search(r"\sid=|<script|https?:|<link|@import", re.sub(r'data-program="[^"]*"', "", text))
@@ -121,6 +145,8 @@ def test_a_figure_is_self_contained(kind):
         assert "data-lm-suppress-shortcuts" in control
     for control in re.findall(r"<input [^>]*>", text):
         assert "aria-label=" in control or f"<label>seed {control}" in text
+    for picture in re.findall(r"<(?:canvas|svg) [^>]*>", text):
+        assert 'role="img" aria-label="' in picture
 
 
 def test_the_network_is_in_one_figure_as_the_program_itself():
@@ -180,7 +206,10 @@ def test_a_network_the_page_cannot_hold_is_refused(options, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"kind": "dream"}, "kind: expected one of digit, denoise, walk, redraw, got 'dream'"),
+        ({"kind": "dream"}, "kind: expected one of digit, denoise, walk, redraw, learn, got 'dream'"),
+        ({"kind": "learn", "net": network()}, "network: expected a PageLearner for the kind 'learn', got <PageN"),
+        ({"net": learner()}, "network: expected a network that does not learn for the kind 'walk', got <PageL"),
+        ({"kind": "learn", "pictures": None}, "pictures: expected some for the kind 'learn', got none"),
         ({"pictures": np.zeros((1, 8, 8))}, "pictures: expected none for the kind 'walk', got some"),
         ({"kind": "denoise", "pictures": None}, "pictures: expected some for the kind 'denoise', got none"),
         ({"kind": "denoise", "pictures": np.zeros((1, 4, 4))}, "pictures: expected the network's 8 by 8, got"),
@@ -196,8 +225,22 @@ def test_a_figure_that_cannot_be_is_refused(options, words):
         figure(**options)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"config": CONFIG}, "config: expected .* predicts 'eps', got classes = 3 and predicts = 'eps'"),
+        ({"predicts": "v"}, "config: expected classes = 0, and .*, got classes = 0 and predicts = 'v'"),
+        ({"training": {"steps": 3}}, "training: expected steps, batch_size, learning_rate, ema, got steps"),
+        ({"training": {}}, "training: expected steps, batch_size, learning_rate, ema, got nothing"),
+    ],
+)
+def test_what_the_page_cannot_train_is_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        learner(**options)
+
+
 def test_what_is_in_the_folder_is_packed():
-    assert {path.name for path in Path(HERE).iterdir()} == {*module.PARTS, *SHA256}
+    assert {path.name for path in Path(HERE).iterdir()} == {*PageLearner.parts, *SHA256}
 
 
 def carried(path):
@@ -208,6 +251,15 @@ def carried(path):
             text = "".join(out.get("data", {}).get("text/html", ""))
             found += re.findall(r'data-network="(\w+)"[^>]* data-program="([^"]*)"', text)
     return [(key, html.unescape(program)) for key, program in found]
+
+
+def lesson_10_s_learner():
+    torch.manual_seed(0)
+    model = UNet(channels_in=1, width=16)
+    recipe = RECIPES["digits-20s"]
+    training = {name: getattr(recipe.training, name) for name in TRAINING}
+    options = {"schedule": recipe.schedule, "predicts": recipe.predicts, "size": 8}
+    return PageLearner(model.state_dict(), model.config, training=training, **options)
 
 
 @pytest.mark.parametrize("lesson", ["00", "10", "11", "13"])
@@ -221,5 +273,6 @@ def test_a_lesson_carries_a_shipped_network_once_in_today_s_program(lesson):
         predicts=card.predicts,
         size=card.size,
     )
-    assert carried(path) == [(net.key, net.program)]
-    assert len(html.escape(net.program)) <= 1_400_000
+    nets = [lesson_10_s_learner(), net] if lesson == "10" else [net]
+    assert carried(path) == [(each.key, each.program) for each in nets]
+    assert sum(len(html.escape(each.program)) for each in nets) <= 1_400_000

@@ -237,8 +237,9 @@ function bytes(text) {
  * A network by its key in globalThis.diffusionLesson, for every figure of the page. Its numbers are unpacked when one
  * is first asked for.
  * @param {{config: Config, T: number, predicts: string, shapes: [string, number[]][], weights: string, kernels: string}} given
+ * @param {typeof UNet} Network what is made of them
  */
-function register(key, {config, T, predicts, shapes, weights, kernels}) {
+function register(key, {config, T, predicts, shapes, weights, kernels, training}, Network = UNet) {
   let made = null;
   const network = (plain = false) => {
     const numbers = fromHalf(new Uint16Array(bytes(weights).buffer)), named = {};
@@ -248,10 +249,10 @@ function register(key, {config, T, predicts, shapes, weights, kernels}) {
       named[name] = {shape, data: numbers.subarray(top, top += count)};
     }
     const make = (kept, taken) => plain ? new PlainOperations(kept, taken) : operations(kept, taken, bytes(kernels));
-    return {unet: new UNet(config, named, make), schedule: cosine(T), predicts};
+    return {unet: new Network(config, named, make), schedule: cosine(T), predicts, training};
   };
   const wake = root => KINDS[root.dataset.kind](new Figure(root, made ??= network()));
   const all = globalThis.diffusionLesson ??= {};
-  all[key] ??= {network, wake, guess, ddim, noisy, normals};
+  all[key] ??= {network, wake, guess, ddim, noisy, normals, ...Network.also};
   globalThis.document?.dispatchEvent(new Event(`diffusion-lesson-${key}`));
 }

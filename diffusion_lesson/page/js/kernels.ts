@@ -1,4 +1,4 @@
-// The two operations that take a U-Net's time, in AssemblyScript: four numbers of single precision at once.
+// What takes a U-Net's time, in AssemblyScript: four numbers of single precision at once.
 //
 // npm install assemblyscript@0.28.20
 // npx asc kernels.ts -o kernels.wasm -O3 --noAssert --runtime stub --importMemory --noExportMemory --enable simd
@@ -73,6 +73,45 @@ export function conv(
         }
         v128.store(o3 + place, a3); v128.store(o2 + place, a2); v128.store(o1 + place, a1); v128.store(o0 + place, a0);
       }
+    }
+  }
+}
+
+/**
+ * slopes[i, j, c, o] += Σ_yx dOut[y, x, o] · in[stride·y + i, stride·x + j, c]: how the loss changes with a weight of
+ * `conv`, from how it changes with its output. Here channels is a multiple of 4, and channelsOut of 8.
+ */
+export function convSlopes(
+  x: usize, across: i32, channels: i32, dOut: usize, size: i32, stride: i32,
+  height: i32, width: i32, channelsOut: i32, slopes: usize
+): void {
+  const step = <usize>(stride * channels) << 2, next = <usize>channelsOut << 2;
+  for (let i = 0; i < size; i++) for (let j = 0; j < size; j++) {
+    for (let c = 0; c < channels; c += 4) {
+      // Four input channels by eight output channels at once, so that what was fetched is used often.
+      const first = x + (<usize>((i * across + j) * channels + c) << 2);
+      for (let o: usize = 0; o < next; o += 32) {
+        const s0 = slopes + o, s1 = s0 + next, s2 = s1 + next, s3 = s2 + next;
+        let a0 = v128.load(s0), a1 = v128.load(s1), a2 = v128.load(s2), a3 = v128.load(s3);
+        let b0 = v128.load(s0, 16), b1 = v128.load(s1, 16), b2 = v128.load(s2, 16), b3 = v128.load(s3, 16);
+        let d = dOut + o;
+        for (let y = 0; y < height; y++) {
+          let from = first + (<usize>(y * stride * across * channels) << 2);
+          for (let at = 0; at < width; at++) {
+            const da = v128.load(d), db = v128.load(d, 16);
+            const v0 = v128.load32_splat(from), v1 = v128.load32_splat(from, 4);
+            a0 = f32x4.add(a0, f32x4.mul(v0, da)); b0 = f32x4.add(b0, f32x4.mul(v0, db));
+            a1 = f32x4.add(a1, f32x4.mul(v1, da)); b1 = f32x4.add(b1, f32x4.mul(v1, db));
+            const v2 = v128.load32_splat(from, 8), v3 = v128.load32_splat(from, 12);
+            a2 = f32x4.add(a2, f32x4.mul(v2, da)); b2 = f32x4.add(b2, f32x4.mul(v2, db));
+            a3 = f32x4.add(a3, f32x4.mul(v3, da)); b3 = f32x4.add(b3, f32x4.mul(v3, db));
+            d += next; from += step;
+          }
+        }
+        v128.store(s0, a0); v128.store(s1, a1); v128.store(s2, a2); v128.store(s3, a3);
+        v128.store(s0, b0, 16); v128.store(s1, b1, 16); v128.store(s2, b2, 16); v128.store(s3, b3, 16);
+      }
+      slopes += 4 * next;
     }
   }
 }

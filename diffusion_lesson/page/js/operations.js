@@ -56,6 +56,26 @@ class PlainOperations {
   }
 
   /**
+   * slopes += how the loss changes with a convolution's weights, if it changes with its output as `dOut` says.
+   * @param {Features} x its input @param {Features} dOut @param {number} size @param {number} stride
+   */
+  convSlopes(x, dOut, size, stride, slopes) {
+    const border = size >> 1;
+    for (let y = 0; y < dOut.height; y++) for (let at = 0; at < dOut.width; at++) {
+      const place = (y * dOut.width + at) * dOut.channels;
+      for (let i = 0; i < size; i++) for (let j = 0; j < size; j++) {
+        const row = y * stride + i - border, column = at * stride + j - border;
+        if (row < 0 || row >= x.height || column < 0 || column >= x.width) continue;
+        for (let c = 0; c < x.channels; c++) {
+          const value = x.data[(row * x.width + column) * x.channels + c];
+          const w = ((i * size + j) * x.channels + c) * dOut.channels;
+          for (let o = 0; o < dOut.channels; o++) slopes[w + o] += value * dOut.data[place + o];
+        }
+      }
+    }
+  }
+
+  /**
    * SiLU(GroupNorm(x) (1 + scale) + shift). scaleShift: one scale for each channel, then one shift for each.
    * @param {Features} x @param {Norm} norm @param {Float32Array} scaleShift @returns {Features}
    */
@@ -93,12 +113,26 @@ class WasmOperations extends PlainOperations {
   conv(x, layer, stride) {
     const {weight, bias, size, channels, channelsOut} = layer;
     if (channelsOut % 4) return super.conv(x, layer, stride); // it writes four channels at a time
-    const border = size >> 1, padded = border ? this.take(x.height + 2, x.width + 2, channels) : x;
+    const padded = this.padded(x, size);
     const out = this.take(Math.ceil(x.height / stride), Math.ceil(x.width / stride), channelsOut);
     const at = [padded.data, weight, bias, out.data].map(numbers => numbers.byteOffset);
-    if (border) this.kernels.pad(x.data.byteOffset, x.height, x.width, channels, at[0]);
     this.kernels.conv(at[0], padded.width, channels, at[1], at[2], size, stride, at[3], out.height, out.width, channelsOut);
     return out;
+  }
+
+  /** With a border of zeros, where the window reaches over the edge. */
+  padded(x, size) {
+    if (size === 1) return x;
+    const out = this.take(x.height + 2, x.width + 2, x.channels);
+    this.kernels.pad(x.data.byteOffset, x.height, x.width, x.channels, out.data.byteOffset);
+    return out;
+  }
+
+  convSlopes(x, dOut, size, stride, slopes) {
+    if (x.channels % 4 || dOut.channels % 8) return super.convSlopes(x, dOut, size, stride, slopes);
+    const padded = this.padded(x, size), at = [padded.data, dOut.data, slopes].map(numbers => numbers.byteOffset);
+    this.kernels.convSlopes(
+      at[0], padded.width, x.channels, at[1], size, stride, dOut.height, dOut.width, dOut.channels, at[2]);
   }
 
   /** @param {Features} x @param {Norm} norm @param {Float32Array} scaleShift */

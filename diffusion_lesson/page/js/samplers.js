@@ -13,11 +13,10 @@ function cosine(T) {
 }
 
 /**
- * Draws from N(0, 1), the same for the same seed: the generator sfc32 begun with (0, seed, stream, 1), its first 15
- * numbers left out, and two of its numbers a, b < 2³² to √(−2 ln((a + 1)/2³²)) cos(2π b/2³²) (Box and Muller).
- * @param {number} seed @param {number} stream 0 for the noise a walk begins with, 1 for the noises on the way
+ * Whole numbers 0 <= n < 2³², the same for the same seed: the generator sfc32 begun with (0, seed, stream, 1), its first
+ * 15 numbers left out. @param {number} seed @param {number} stream @returns {() => number}
  */
-function normals(seed, stream = 0) {
+function wholes(seed, stream) {
   let a = 0, b = seed | 0, c = stream | 0, counter = 1;
   const next = () => {
     const out = (a + b + counter) | 0;
@@ -28,6 +27,15 @@ function normals(seed, stream = 0) {
     return out >>> 0;
   };
   for (let k = 0; k < 15; k++) next();
+  return next;
+}
+
+/**
+ * Draws from N(0, 1): √(−2 ln((a + 1)/2³²)) cos(2π b/2³²) of two whole numbers a, b < 2³² (Box and Muller).
+ * @param {number} seed @param {number} stream 0 for the noise a walk begins with, 1 for the noises on the way
+ */
+function normals(seed, stream = 0) {
+  const next = wholes(seed, stream);
   const one = () => {
     const radius = Math.sqrt(-2 * Math.log((next() + 1) / 2 ** 32));
     return radius * Math.cos(2 * Math.PI * next() / 2 ** 32);

@@ -7,6 +7,8 @@
  */
 
 class UNet {
+  static also = {}; // what else is handed out with it
+
   /**
    * @param {Config} config @param {Weights} weights
    * @param {(kept: number, taken: number) => PlainOperations} makeOperations
@@ -54,11 +56,9 @@ class UNet {
   /** x + convolutions(x), scaled and shifted between the two by what is known of step and label. */
   block(name, x, e) {
     let h = this.conv(`${name}.conv1`, this.normSilu(`${name}.norm1`, x));
-    const scaleShift = this.conv(`${name}.scale_shift`, e).data;
+    const scaleShift = this.conv(`${name}.scale_shift`, e);
     h = this.conv(`${name}.conv2`, this.normSilu(`${name}.norm2`, h, scaleShift));
-    const shortcut = `${name}.shortcut.weight` in this.layers ? this.conv(`${name}.shortcut`, x) : x;
-    for (let k = 0; k < h.data.length; k++) h.data[k] += shortcut.data[k];
-    return h;
+    return this.add(h, `${name}.shortcut.weight` in this.layers ? this.conv(`${name}.shortcut`, x) : x);
   }
 
   /** What every block gets to know: the step, and the class if there are any. */
@@ -69,12 +69,12 @@ class UNet {
       waves.data[k] = Math.sin(angle);
       waves.data[half + k] = Math.cos(angle);
     }
-    const e = this.conv("time.2", silu(this.conv("time.0", waves)));
+    const e = this.conv("time.2", this.silu(this.conv("time.0", waves)));
     if (this.config.classes) {
       const {numbers, outputs} = this.layers["label.weight"]; // here a table's rows stand last
       for (let k = 0; k < e.channels; k++) e.data[k] += numbers[k * outputs + label];
     }
-    return silu(e);
+    return this.silu(e);
   }
 
   /** @returns {Features} of a convolution; of a linear layer, which is one of size 1 on a picture of one pixel */
@@ -84,10 +84,10 @@ class UNet {
     return this.ops.conv(x, {weight, bias, size, channels, channelsOut}, stride);
   }
 
-  /** @returns {Features} */
-  normSilu(name, x, scaleShift = this.still) {
+  /** @param {Features} x @param {Features} [scaleShift] @returns {Features} */
+  normSilu(name, x, scaleShift) {
     const weight = this.layers[`${name}.weight`].numbers, bias = this.layers[`${name}.bias`].numbers;
-    return this.ops.normSilu(x, {weight, bias}, scaleShift);
+    return this.ops.normSilu(x, {weight, bias}, scaleShift ? scaleShift.data : this.still);
   }
 
   /** patch × patch pixels become the channels of one place. */
@@ -112,6 +112,19 @@ class UNet {
     }
   }
 
+  /** SiLU(v) = v/(1 + e^−v). @param {Features} x @returns {Features} */
+  silu(x) {
+    const out = this.ops.take(x.height, x.width, x.channels);
+    for (let k = 0; k < x.data.length; k++) out.data[k] = x.data[k] / (1 + Math.exp(-x.data[k]));
+    return out;
+  }
+
+  /** a + b, in the place of a. */
+  add(a, b) {
+    for (let k = 0; k < a.data.length; k++) a.data[k] += b.data[k];
+    return a;
+  }
+
   /** The channels of a, then those of b. */
   concat(a, b) {
     const out = this.ops.take(a.height, a.width, a.channels + b.channels);
@@ -131,12 +144,6 @@ class UNet {
     }
     return out;
   }
-}
-
-/** SiLU(v) = v/(1 + e^−v), in place. @param {Features} x */
-function silu(x) {
-  for (let k = 0; k < x.data.length; k++) x.data[k] /= 1 + Math.exp(-x.data[k]);
-  return x;
 }
 
 /** Numbers of half precision, which JavaScript has no arrays of everywhere yet. @param {Uint16Array} halves */
