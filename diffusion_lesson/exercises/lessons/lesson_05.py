@@ -14,12 +14,13 @@ def _posterior(
     t: float,
     *,
     root: str = "a",
+    a_is: str = "t/s",
     signal: bool = True,
     centred: bool = True,
     likelihood_var: str = "v/a",
 ) -> Pair:
     """(mean, variance) of q(x_s | x_t, x_0) by adding precisions, and what comes out if a part is misread."""
-    a = t / s
+    a = {"t/s": t / s, "t": t, "s/t": s / t}[a_is]
     centre = xt / sqrt({"a": a, "t": t}[root]) if centred else xt
     v_likelihood = {"v/a": (1 - a) / a, "v": 1 - a}[likelihood_var]
     v_prior, m_prior = 1 - s, (sqrt(s) if signal else 1.0) * x0
@@ -62,6 +63,19 @@ EXERCISES = {
                 ),
             ),
             Misread(
+                "a is ᾱ_t here; ᾱ_t belongs to the jump from x_0, and from x_s to x_t it is a = ᾱ_t/ᾱ_s.",
+                lambda *case: _posterior(*case, a_is="t"),
+            ),
+            Misread(
+                "a is upside down: it is ᾱ_t/ᾱ_s, and less than 1.",
+                lambda *case: _posterior(*case, a_is="s/t"),
+            ),
+            Misread(
+                "these are A and B themselves; the mean is B/A, the variance 1/A.",
+                lambda *case: (_B(*case), 1 / _posterior(*case)[1]),
+                lambda *case: (1 / _posterior(*case)[1], _B(*case)),
+            ),
+            Misread(
                 "the first number is B; the mean is B/A.",
                 lambda *case: (_B(*case), None),
             ),
@@ -78,6 +92,10 @@ EXERCISES = {
                     _posterior(*case, signal=False)[0],
                     None,
                 ),
+            ),
+            Misread(
+                "the prior has ᾱ_s before x_0; the jump has its root, √ᾱ_s.",
+                lambda x0, xt, s, t: (_posterior(sqrt(s) * x0, xt, s, t)[0], None),
             ),
             Misread(
                 "the likelihood is centred at x_t; as a curve over x_s its centre is x_t/√a.",
@@ -101,6 +119,14 @@ EXERCISES = {
                     sqrt(s) * x0,
                     1 - s,
                 ),
+            ),
+            Misread(
+                "that is what x_t alone says, the likelihood: x_0 is known too.",
+                lambda x0, xt, s, t: (xt / sqrt(t / s), (1 - t / s) / (t / s)),
+            ),
+            Misread(
+                "that is the jump from x_0 to x_t; asked is x_s, which lies between the two.",
+                lambda x0, xt, s, t: (sqrt(t) * x0, 1 - t),
             ),
         ),
     ),

@@ -81,6 +81,17 @@ def likelihood_too_sure(x0, xt, s, t):
     return (sqrt(a) / (1 - a) * xt + sqrt(s) / (1 - s) * x0) / A, 1 / A
 
 
+def another_a(a_of):
+    """Right but for what a is."""
+
+    def answer(x0, xt, s, t):
+        a = a_of(s, t)
+        A = a / (1 - a) + 1 / (1 - s)
+        return (sqrt(a) / (1 - a) * xt + sqrt(s) / (1 - s) * x0) / A, 1 / A
+
+    return answer
+
+
 def swapped(x0, xt, s, t):
     return right(xt, x0, s, t)
 
@@ -115,6 +126,15 @@ def by_sympy(x0, xt, s, t):
     return -exponent.coeff(x, 1) / (2 * A), 1 / A
 
 
+def on_a_grid(x0, xt, s, t):
+    """No algebra: the product of the two bells on a fine grid, its mean and its variance."""
+    x = np.linspace(-12, 12, 20_001)
+    weight = np.exp(-((xt - sqrt(t / s) * x) ** 2) / (1 - t / s) / 2 - (x - sqrt(s) * x0) ** 2 / (1 - s) / 2)
+    weight /= weight.sum()
+    mean = weight @ x
+    return mean, weight @ (x - mean) ** 2
+
+
 def as_a_gaussian(x0, xt, s, t):
     return Gaussian(*map(torch.tensor, right(x0, xt, s, t)))
 
@@ -135,6 +155,8 @@ TestCompleteTheSquare = tries(
         "sympy": by_sympy,
         "a Gaussian": as_a_gaussian,
         "torch's Normal": as_a_normal,
+        "single precision": lambda *case: right(*map(np.float32, case)),
+        "on a grid": on_a_grid,
         "a list of two lists": lambda *case: [[part] for part in right(*case)],
     },
     wrong=[
@@ -150,6 +172,14 @@ TestCompleteTheSquare = tries(
         (likelihood_too_sure, "precision 1/(1 − a)"),
         (swapped, "changed places"),
         (lambda x0, xt, s, t: (sqrt(s) * x0, 1 - s), "the prior: x_t is known too"),
+        (lambda x0, xt, s, t: (xt / sqrt(t / s), s / t - 1), "what x_t alone says"),
+        (lambda x0, xt, s, t: (sqrt(t) * x0, 1 - t), "the jump from x_0 to x_t"),
+        (another_a(lambda s, t: t), "a is ᾱ_t here"),
+        (another_a(lambda s, t: s / t), "upside down"),
+        (parabola, "these are A and B themselves"),
+        (lambda *case: parabola(*case)[::-1], "these are A and B themselves"),
+        (lambda x0, xt, s, t: right(sqrt(s) * x0, xt, s, t), "has ᾱ_s before x_0"),
+        (lambda *case: None if right(*case) else (), "returns nothing (None). Is there a `return`?"),
         (lambda *case: right(*case)[::-1], "wrong order"),
         (
             lambda *case: (0.0, right(*case)[1]),
