@@ -121,7 +121,7 @@ class _Formulas:
                 return f"{name} has the shape {tuple(got)} where {tuple(asked)} is asked. {self.form}".strip()
         for likeness, change in _KIN.items():
             if self.part_is(seen, part, change):
-                return f"{name} is {likeness}."
+                return f"{name} is {likeness}{'' if likeness.endswith('?') else '.'}"
         return self.example(seen, part)
 
     def example(self, seen: Seen, part: int) -> str:

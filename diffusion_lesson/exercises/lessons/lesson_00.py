@@ -34,10 +34,11 @@ def _names(answer: Any) -> Names:
     given = {_plain(symbol): _plain(name) for symbol, name in dict(answer).items()}
     if set(map(_plain, NAMES.values())) & set(given):
         raise Misfit("it is the wrong way round: the symbols are the keys, the names in the code their values.")
-    missing = [symbol for symbol in NAMES if _plain(symbol) not in given]
+    empty = ("", "…", "...", "None", "Ellipsis")
+    missing = [symbol for symbol in NAMES if given.get(_plain(symbol), "") in empty]
     unknown = [symbol for symbol in given if symbol not in map(_plain, NAMES)]
     if missing:
-        also = f" (And {', '.join(unknown)} is none of the five.)" if unknown else ""
+        also = f" (And {', '.join(unknown)}: none of the five.)" if unknown else ""
         raise Misfit(f"there is no name yet for {', '.join(missing)}. The keys are as in the stub.{also}")
     return {symbol: given[_plain(symbol)] for symbol in NAMES}
 
@@ -62,6 +63,18 @@ EXERCISES = {
         right=lambda seen: seen == NAMES,
         differs=_differs,
         mistakes=(
+            Mistake(
+                lambda seen: all(name.lower() == NAMES[symbol] for symbol, name in seen.items()),
+                "the names are right but for capitals, and Python tells large letters from small ones.",
+            ),
+            Mistake(
+                lambda seen: all(name.rpartition(".")[2] == NAMES[symbol] for symbol, name in seen.items()),
+                "the names are right, but something stands before them. Give the name alone, without the dot.",
+            ),
+            Mistake(
+                _says(eps="eps_bar"),
+                "eps_bar is ε̄_t: all the noise of a jump, as one. A plain ε has the plainest name.",
+            ),
             Mistake(
                 _says(alpha_bar="alpha"), "alpha is 1 − β of one step; the bar means the product of all up to t."
             ),

@@ -16,7 +16,7 @@ def _cases() -> tuple[tuple[Tensor, Tensor, Tensor], ...]:
     train, held_out = _pictures(0, 24), _pictures(1, 9)
     copies = train[:12] + 0.02 * _pictures(2, 12) * (torch.arange(12) % 2)[:, None, None, None]
     thief = torch.cat([copies, _pictures(3, 8)])
-    far = torch.cat([train[:3], 0.1 * _pictures(4, 5) + 3])
+    far = torch.cat([train[[0, 0, 1]], 0.1 * _pictures(4, 5) + 3])  # one copy came out twice
     faint = torch.cat([_pictures(5, 12), 0.6 * _pictures(6, 8)])
     return tuple((samples, train, held_out) for samples in (thief, _pictures(5, 20), faint, far))
 
@@ -36,6 +36,14 @@ def _share(few: Tensor) -> Tensor:
 
 def _right(samples: Tensor, train: Tensor, held_out: Tensor) -> Tensor:
     return _share(_nearest(samples, train) < _nearest(held_out, train).min())
+
+
+def _nearness(samples: Tensor, train: Tensor, held_out: Tensor) -> Tensor:
+    return _share(_nearest(samples, train)[:, None] < _nearest(held_out, train))
+
+
+def _with_the_indices(samples: Tensor, train: Tensor, held_out: Tensor) -> Tensor:
+    return _share(_all(samples, train).argmin(1) < _all(held_out, train).argmin(1).min())
 
 
 def _from_others_in_train(samples: Tensor, train: Tensor, held_out: Tensor) -> Tensor:
@@ -60,9 +68,40 @@ EXERCISES = {
                 lambda s, train, held: _right(s, train, held) * len(s),
             ),
             Misread(
-                "it is 0 in every case, even for a thief who copied half. Does the limit come from held_out? "
-                "Each training picture finds itself in train, at distance 0, and nothing is nearer than that. "
-                "And do both calls look in train?",
+                "this is how many there are, divided by the size of another set; divide by len(samples).",
+                lambda s, train, held: _right(s, train, held) * len(s) / len(train),
+                lambda s, train, held: _right(s, train, held) * len(s) / len(held),
+            ),
+            Misread(
+                "this is the comparison for each sample, yes or no. One number is asked: the mean of them.",
+                lambda s, train, held: (_nearest(s, train) < _nearest(held, train).min()).double(),
+            ),
+            Misread(
+                "this is the nearness of (12.26), an average over the held-out pictures. A suspect is nearer than "
+                "*every* held-out picture: nearer than the smallest of their distances.",
+                _nearness,
+            ),
+            Misread(
+                "this compares the numbers of the nearest pictures, not how far they are. nearest_neighbours "
+                "gives both: first the distances.",
+                _with_the_indices,
+            ),
+            Misread(
+                "it is 1 or 0, one comparison for the whole set. Compare for each sample, and take the mean.",
+                lambda s, train, held: _share(_nearest(s, train).min() < _nearest(held, train).min()),
+                lambda s, train, held: _share(_nearest(s, train).mean() < _nearest(held, train).mean()),
+                lambda s, train, held: _share(_nearest(s, train).mean() < _nearest(held, train).min()),
+            ),
+            Misread(
+                "the samples are looked up in held_out. Both calls look in train: one for samples, one for "
+                "held_out.",
+                lambda s, train, held: _share(_nearest(s, held) < _nearest(held, train).min()),
+                lambda s, train, held: _share(_nearest(s, held) < _nearest(train, held).min()),
+            ),
+            Misread(
+                "it is 0 in every case, even for a thief who copied more than half. Does the limit come from "
+                "held_out? Each training picture finds itself in train, at distance 0, and nothing is nearer "
+                "than that. And do both calls look in train?",
                 lambda s, train, held: 0.0,
             ),
             Misread(

@@ -64,6 +64,30 @@ def other_way(samples, train, held_out):
     return (to(samples, train) < to(held_out, train).min()).float().mean()
 
 
+def nearness(samples, train, held_out):
+    return (to(train, samples)[:, None] < to(train, held_out)).float().mean()
+
+
+def by_index(samples, train, held_out):
+    return (nearest_neighbours(samples, train)[1] < nearest_neighbours(held_out, train)[1].min()).float().mean()
+
+
+def one_for_all(samples, train, held_out):
+    return float(to(train, samples).min() < to(train, held_out).min())
+
+
+def means_for_all(samples, train, held_out):
+    return bool(to(train, samples).mean() < to(train, held_out).mean())
+
+
+def looked_up_in_held_out(samples, train, held_out):
+    return (to(held_out, samples) < to(train, held_out).min()).float().mean()
+
+
+def all_in_held_out(samples, train, held_out):
+    return (to(held_out, samples) < to(held_out, train).min()).float().mean()
+
+
 def in_held_out(samples, train, held_out):
     return (to(held_out, samples) < to(held_out, held_out).min()).float().mean()
 
@@ -127,6 +151,16 @@ TestIsItMemorising = tries(
         (mean_distance, "averages over all"),
         (other_way, "each training picture"),
         (lambda *sets: 100 * solution(*sets), "the share is a hundred times what it should be: is it in percent?"),
+        (lambda *sets: 100 * solution(*sets), "is it in percent? Hint"),
+        (lambda s, t, h: count(s, t, h) / len(t), "size of another set"),
+        (lambda s, t, h: count(s, t, h) / len(h), "size of another set"),
+        (lambda s, t, h: to(t, s) < to(t, h).min(), "for each sample, yes or no"),
+        (nearness, "nearness of (12.26)"),
+        (by_index, "first the distances"),
+        (one_for_all, "one comparison for the whole set"),
+        (means_for_all, "one comparison for the whole set"),
+        (looked_up_in_held_out, "Both calls look in train"),
+        (all_in_held_out, "Both calls look in train"),
         (lambda *sets: to(sets[1], sets[0]), "Hint"),
         (lambda samples, train, held_out: 0.5, "for suspects(…, …, …) the share is 0.5, and should be 0.6. Hint"),
         (lambda s, t, h: nearest_neighbours(s, t) < 1, "raised TypeError"),
