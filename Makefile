@@ -106,7 +106,7 @@ bench: .venv/dev
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) can't make an environment. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
 define SIZES
-Installing into .venv, once: half a gigabyte to download, 1.6 on the disk, a minute or two on a fast line.
+Installing into .venv, once: a third of a gigabyte to download, 1.6 on the disk, a minute or two on a fast line.
 On Linux PyPI's PyTorch adds its CUDA libraries, 3 GB more; README says how to do without them.
 endef
 export SIZES

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from diffusion_lesson.exercises.solved import SOLUTION
 from tools import furniture, notebook_tool, publish
 from tools.address import ROOT, repository
 
@@ -140,6 +141,7 @@ def test_the_canonical_form_has_the_furniture():
     notebook.cells = notebook.cells[:-1]
     for cell in notebook.cells:
         cell.metadata.pop("cellView", None)
+        cell.source = cell.source.removeprefix(f"{SOLUTION}\n")
     assert notebook_tool.text_of(notebook) == path.read_text("utf-8")
 
 

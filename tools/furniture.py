@@ -12,6 +12,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+from diffusion_lesson.exercises.solved import SOLUTION
 from tools.address import ROOT, repository
 
 LESSONS = ROOT / "notebooks"
@@ -143,6 +144,8 @@ def furnish(notebook: NotebookNode, folder: Path = LESSONS) -> None:
     for cell in notebook.cells:
         if is_set_up(cell):
             cell.source = set_up(address)
+        if "solution" in cell.metadata.get("tags", []) and not cell.source.startswith(SOLUTION):
+            cell.source = f"{SOLUTION}\n{cell.source}"
     cells = [cell for cell in notebook.cells if NAVIGATION not in cell.metadata.get("tags", [])]
     titles = dict(sorted((_titles(folder) | {name: f"{title[1]} · {title[2]}"}).items()))
     last = new_markdown_cell(navigation(name, titles), metadata={"tags": [NAVIGATION]})

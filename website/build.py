@@ -25,6 +25,7 @@ def lay_out(folder: Path, root: Path = ROOT) -> None:
     """Write all that Sphinx reads into the folder."""
     readme, address = (root / "README.md").read_text("utf-8"), repository(root)
     read = lessons.read(root / "notebooks")
+    programs = lessons.programs(read)
     texts = {
         "index": pages.index(readme, read, address),
         "run": pages.run(readme, address),
@@ -36,7 +37,7 @@ def lay_out(folder: Path, root: Path = ROOT) -> None:
     }
     (folder / "lessons").mkdir(parents=True)
     shutil.copytree(root / "website" / "static", folder / "_static")
-    for key, program in lessons.programs(read).items():
+    for key, program in programs.items():
         (folder / "_static" / f"network-{key}.js").write_text(program, "utf-8")
     for name, text in texts.items():
         (folder / f"{name}.md").write_text(text, "utf-8")

@@ -36,6 +36,7 @@ html_theme_options = {
     "home_page_in_toc": True,
     "logo": {"text": "Diffusion, from nothing"},
     "show_prev_next": True,
+    "footer_content_items": [],  # a name that is not set, and a copyright that is not shown
     "navbar_persistent": [],  # the search stands in the sidebar
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",

@@ -10,6 +10,7 @@ from nbformat import NotebookNode
 
 from tools.furniture import NAVIGATION, checked, is_set_up
 
+_JUPYTER = "jupyter-only"  # the tag of what means nothing without a kernel
 _CODE, _ALL = "hide-input", "hide-cell"  # MyST-NB's tags
 _PROGRAM = re.compile(r'data-network="(\w+)"[^>]* data-program="([^"]*)"')
 _ARXIV = re.compile(r"(?<![\w/\[])arXiv:(\d{4}\.\d{4,5})")
@@ -26,7 +27,7 @@ def _folded(cell: NotebookNode, what: str, words: str) -> None:
 
 
 def page(notebook: NotebookNode) -> NotebookNode:
-    """The notebook as MyST-NB shall see it: no set-up of the course, no way to Colab, arXiv numbers as links.
+    """The notebook as MyST-NB shall see it: nothing for Jupyter alone, no way to Colab, arXiv numbers as links.
 
     A cell whose code is hidden in Jupyter is folded, and its line says which equations it checks. A picture that
     is attached to a cell, which MyST-NB doesn't know, is read from a file of its name beside the lesson.
@@ -34,7 +35,7 @@ def page(notebook: NotebookNode) -> NotebookNode:
     cells = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
-        if is_set_up(cell) or NAVIGATION in tags:
+        if is_set_up(cell) or not {NAVIGATION, _JUPYTER}.isdisjoint(tags):
             continue
         if cell.cell_type == "markdown":
             cell.source = linked(re.sub(r"\[Open in Colab\]\([^)]*\)\n+", "", cell.source))

@@ -23,22 +23,41 @@ def _local(text: str, address: str | None) -> str:
 
 
 def index(readme: str, lessons: dict[str, NotebookNode], address: str | None) -> str:
-    """The first page: what README begins with, the map of the lessons, and the tree that Sphinx follows."""
-    opening = readme.split("```")[0].strip()
-    pictures = re.findall(r"^!\[[^\]]*\]\(figures/[^)]*\)$", readme.split("## ")[0], re.MULTILINE)
-    opening = "\n\n".join(part for part in opening.split("\n\n") if not part.startswith("!["))
+    """The first page: a network that draws, the map of the lessons, and the tree that Sphinx follows."""
+    name = readme.split("\n")[0]
+    chain = re.findall(r"^!\[[^\]]*\]\(figures/chain\.svg\)$", readme, re.MULTILINE)
     tree = "\n".join([f"lessons/{name}" for name in lessons])
     parts = [
-        opening,
-        *pictures,
-        "**Begin with [00 · Start here](lessons/00_start_here.ipynb).** Nothing has to be installed to read, and "
-        "the sliders on these pages need no kernel. To change the code and run it, see [Run it yourself](run.md).",
+        name,
+        "Press a number, and a network draws that digit, here in this page: it begins with pure noise, and takes "
+        f"a little of it out, again and again. {_many(lessons)} lessons build such a network with you, from "
+        "nothing. You move sliders, follow the derivations, and see every equation put to a test.",
+        f"```{{raw}} html\n{_first_figure(lessons)}\n```",
+        "**Begin with [00 · Start here](lessons/00_start_here.ipynb).** Nothing has to be installed to read: what "
+        "moves on these pages needs no server and no network. To change the code and run it, see "
+        "[Run it yourself](run.md).",
+        *(_local(picture, address) for picture in chain),
         "## The lessons",
-        section(readme, "The lessons"),
+        _local(section(readme, "The lessons"), address),
         f"```{{toctree}}\n:hidden:\n:caption: Lessons\n\n{tree}\n```",
         "```{toctree}\n:hidden:\n:caption: Around them\n\n" + "\n".join(_AROUND) + "\n```",
     ]
-    return _local("\n\n".join(parts), address) + "\n"
+    return "\n\n".join(parts) + "\n"
+
+
+def _many(lessons: dict[str, NotebookNode]) -> str:
+    words = {15: "Fifteen", 16: "Sixteen", 17: "Seventeen", 18: "Eighteen"}
+    return words.get(len(lessons), str(len(lessons)))
+
+
+def _first_figure(lessons: dict[str, NotebookNode]) -> str:
+    """The lessons' first figure that draws a digit at the press of a button, for a page in the folder above."""
+    pages = (out.get("data", {}) for n in lessons.values() for c in n.cells for out in c.get("outputs", []))
+    for data in pages:
+        page = "".join(data.get("text/html", ""))
+        if 'data-kind="digit"' in page:
+            return page.replace('data-src="../', 'data-src="').replace("\n", " ")
+    raise ValueError("lessons: expected one with a figure of the kind 'digit', got none")
 
 
 def run(readme: str, address: str | None) -> str:
@@ -96,7 +115,7 @@ def code(readme: str, package: Path) -> str:
 
 def equations(readme: str, lessons: dict[str, NotebookNode]) -> str:
     """From the paper to the lesson to the function; and every numbered equation of every lesson."""
-    table = section(readme, "Where is equation N?")
+    table = linked(section(readme, "Where is equation N?"))
     by_number = {name[:2]: name for name in lessons}
     lines = []
     for line in table.splitlines():
@@ -118,8 +137,9 @@ def exercises(lessons: dict[str, NotebookNode]) -> str:
     """What each lesson asks the reader to do, with a box to tick; site.js keeps the ticks in the browser."""
     parts = [
         "# Exercises",
-        "One in each lesson. Here you can tick what you have solved; the ticks are kept in this browser alone. In "
-        "Jupyter the exercise checks itself, and names the usual mistakes.",
+        "One in each lesson, in the lesson's own words: what is “above” there stands in the lesson. Here you can "
+        "tick what you have solved; the ticks are kept in this browser alone. In Jupyter the exercise checks "
+        "itself, and names the usual mistakes.",
         "<p><output data-solved-count>–</output> "
         '<button type="button" data-solved-reset>Forget all ticks</button></p>',
     ]
@@ -127,8 +147,8 @@ def exercises(lessons: dict[str, NotebookNode]) -> str:
         for k, cell in enumerate(notebook.cells):
             if "exercise" not in cell.metadata.get("tags", []):
                 continue
-            before = notebook.cells[k - 1].source
-            asked = re.split(r"^## .*\n", before, flags=re.MULTILINE)[-1].strip()
+            before = [c.source for c in notebook.cells[:k] if c.cell_type == "markdown"][-1]
+            asked = re.split(r"^##+ .*\n", before, flags=re.MULTILINE)[-1].strip()
             box = f'<input type="checkbox" data-solved="{name}">'
             parts += [
                 f"## [{title(notebook)}](lessons/{name}.ipynb)",
@@ -143,8 +163,11 @@ def finished(page: str) -> str:
     """Sphinx's HTML, mended: a displayed equation has an anchor, such as #eq-3.5, and stands as it was written.
 
     Sphinx puts lines joined by \\\\ into a split environment, in which no tag is allowed. And names that are read
-    aloud in place of the words that are seen, of folded cells and of the search, are taken out.
+    aloud in place of the words that are seen, of folded cells and of the search, are taken out. On a phone an
+    equation begins at the left, where more of it is seen.
     """
+    aligned = '"chtml": {"displayAlign": innerWidth < 577 ? "left" : "center"}'
+    page = page.replace("window.MathJax = {", f"window.MathJax = {{{aligned}, ")
     page = re.sub(r"\\\[\\begin\{split\}(.*?)\\end\{split\}\\\]", r"\\[\1\\]", page, flags=re.DOTALL)
     page = page.replace('<summary aria-label="Toggle hidden content">', "<summary>")
     page = re.sub(r'(<button class="btn search-button[^>]*?) aria-label="Search"', r"\1", page)

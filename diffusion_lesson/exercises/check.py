@@ -1,4 +1,7 @@
-"""Exercises that check themselves: `check(name, answer)` prints a hint, praise, or the name of the mistake."""
+"""Exercises that check themselves: `check(name, answer)` prints a hint, praise, or the name of the mistake.
+
+`solved()` prints which ones the reader has solved.
+"""
 
 import inspect
 import pkgutil
@@ -12,16 +15,18 @@ from typing import Any
 import torch
 
 from diffusion_lesson.exercises import lessons
+from diffusion_lesson.exercises import solved as memory
 from diffusion_lesson.exercises.exercise import Exercise
 from diffusion_lesson.exercises.reader import OF_DIALECT, does_nothing, on_the_page, takes, what_was_raised
 from diffusion_lesson.exercises.values import Misfit, kind
 from diffusion_lesson.exercises.ways import Spoken
 
-EXERCISES: dict[str, Exercise] = {
-    name: exercise
+_RIGHT = "Right."
+_BY_LESSON: dict[str, dict[str, Exercise]] = {
+    module.name[-2:]: import_module(f"{lessons.__name__}.{module.name}").EXERCISES
     for module in pkgutil.iter_modules(lessons.__path__)
-    for name, exercise in import_module(f"{lessons.__name__}.{module.name}").EXERCISES.items()
 }
+EXERCISES: dict[str, Exercise] = {name: one for each in _BY_LESSON.values() for name, one in each.items()}
 
 
 def check(name: str, answer: Any) -> None:
@@ -44,6 +49,19 @@ def check(name: str, answer: Any) -> None:
         with _alone():
             verdict = _verdict(exercise, answer)
         print(verdict)
+        if verdict.startswith(_RIGHT):
+            memory.remember(name)
+
+
+def solved(*, forget: bool = False) -> None:
+    """Print which exercises the reader has solved, lesson by lesson; with `forget`, after forgetting them all."""
+    if forget:
+        memory.keep(())
+    done = memory.names() & EXERCISES.keys()
+    print(f"{len(done)} of {len(EXERCISES)} solved")
+    for lesson, exercises in _BY_LESSON.items():
+        for name in exercises:
+            print(f"{'[x]' if name in done else '[ ]'} {lesson} {name}")
 
 
 def _nothing_given(exercise: Exercise) -> str:
@@ -85,7 +103,7 @@ def _verdict(exercise: Exercise, answer: Any) -> str:
                 verdict = verdict or f"Not yet: {what_was_raised(answer, exercise.arguments, raised)}"
         else:
             if exercise.right(seen):
-                return f"Right. {exercise.praise}"
+                return f"{_RIGHT} {exercise.praise}"
             verdict = verdict or _mistake(exercise, seen)
     return verdict or f"Not yet: {what_was_raised(answer, exercise.arguments, raised)}"
 

@@ -289,6 +289,24 @@ def classic_page(chromium, classic_python, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The site's folder: built here, or the one that the variable SITE names."""
+    if built := os.environ.get("SITE"):
+        return Path(built)
+    pytest.importorskip("myst_nb", reason="the extra `page` is not installed") if not os.environ.get(
+        "CI"
+    ) else None
+    out = tmp_path_factory.mktemp("site") / "_site"
+    done = subprocess.run(
+        [sys.executable, "-m", "website.build", str(out)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if "registry.npmjs.org" in done.stderr and done.returncode:
+        missing(f"MathJax could not be fetched: {done.stderr[-300:]}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out
+
+
+@pytest.fixture(scope="session")
 def axe(tmp_path_factory):
     """The source of axe-core, from npm."""
     if shutil.which("npm") is None:

@@ -1,16 +1,13 @@
 """The site from its folder, with the network off: every page and link, its mathematics, sliders and search."""
 
-import os
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.browser.conftest import ROOT, missing
+from tests.browser.conftest import ROOT
 
 TYPESET = "MathJax.startup.promise.then(() => true)"
 # What is asked of each page at once: [links], [pictures that show nothing], [formulas that are not typeset].
@@ -23,24 +20,6 @@ LOOK = """() => ({
   wrong: [...document.querySelectorAll('mjx-merror')].map(m => m.textContent),
   wide: document.documentElement.scrollWidth - innerWidth,
 })"""
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """The site's folder: built here, or the one that the variable SITE names."""
-    if built := os.environ.get("SITE"):
-        return Path(built)
-    pytest.importorskip("myst_nb", reason="the extra `page` is not installed") if not os.environ.get(
-        "CI"
-    ) else None
-    out = tmp_path_factory.mktemp("site") / "_site"
-    done = subprocess.run(
-        [sys.executable, "-m", "website.build", str(out)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if "registry.npmjs.org" in done.stderr and done.returncode:
-        missing(f"MathJax could not be fetched: {done.stderr[-300:]}")
-    assert done.returncode == 0, done.stderr[-3000:]
-    return out
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ def test_a_check_is_folded_under_the_numbers_it_checks_and_a_solution_with_its_v
         new_code_cell("# Check (3.1)\n# Check (3.2)\nassert True", metadata=hidden),
         new_code_cell("1 + 1"),
         new_code_cell("answer = 2", metadata=hidden | {"tags": ["solution"]}),
+        new_markdown_cell("## How far?", metadata={"tags": ["jupyter-only"]}),
         new_markdown_cell("[next](x.ipynb)", metadata={"tags": ["navigation"]}),
     ]
     first, check, plain, solution = lessons.page(new_notebook(cells=cells)).cells
@@ -77,6 +78,21 @@ def test_every_exercise_has_its_box_to_tick():
     asked = [n for n, b in READ.items() if any("exercise" in c.metadata.get("tags", []) for c in b.cells)]
     assert boxes == asked
     assert len(boxes) >= 16
+
+
+def test_the_first_page_draws_and_its_own_links_are_links():
+    text = pages.index(README, READ, None)
+    assert text.count('data-kind="digit"') == 1
+    assert "](run.md)" in text
+    assert "## The lessons" in text
+    with pytest.raises(ValueError, match="expected one with a figure of the kind 'digit', got none"):
+        pages.index(README, {}, None)
+
+
+def test_what_an_exercise_asks_is_text_of_the_lesson():
+    text = pages.exercises(READ)
+    assert "# Check (" not in text
+    assert "### " not in text
 
 
 def test_what_readme_links_to_and_the_site_has_not_is_no_dead_link():

@@ -25,3 +25,16 @@
   document.querySelectorAll("[data-solved-reset]").forEach(b => b.addEventListener("click", () => { keep({}); show() }));
   window.addEventListener("pageshow", show);
 })();
+// What is wider than the page scrolls in its own box, and a keyboard has to reach the box. Printed lines in which
+// nothing stands below each other are sentences, and wrap.
+(() => {
+  const boxes = ".cell_output .text_html, .cell_output pre, .bd-article section > p:has(> img:only-child)";
+  document.querySelectorAll(".cell_output pre").forEach(pre => {
+    if (!/\S {2,}\S/.test(pre.textContent)) pre.classList.add("sentences");
+  });
+  const reach = () => document.querySelectorAll(boxes).forEach(box => {
+    if (box.scrollWidth > box.clientWidth && !box.querySelector("figure")) box.tabIndex = 0;
+  });
+  window.addEventListener("load", reach);
+  window.addEventListener("resize", reach);
+})();
