@@ -125,18 +125,20 @@ class _Formulas:
         return self.example(seen, part)
 
     def example(self, seen: Seen, part: int) -> str:
-        """A case in which a part is wrong, with both numbers."""
+        """A case in which a part is wrong, with both numbers, where they differ most."""
         case = next(c for c, g in enumerate(seen) if not same(g[part], self.wanted(c, part), self.rtol, self.atol))
-        wanted = self.wanted(case, part)
-        given = seen[case][part].expand(wanted.shape) if wanted.ndim else seen[case][part].flatten()[:1].sum()
+        wanted, given = self.wanted(case, part), seen[case][part]
+        given = given.expand(wanted.shape) if wanted.ndim else given
         place = ""
-        if wanted.ndim:
+        if given.numel() > 1:
             off = (given - wanted).abs().nan_to_num(nan=float("inf"))
             at = [int(i) for i in (off == off.max()).nonzero()[0]]
-            place, given, wanted = f" at {at}", given[tuple(at)], wanted[tuple(at)]
+            place, given = f" at {at}", given[tuple(at)]
+            wanted = wanted[tuple(at)] if wanted.ndim else wanted
         called = ", ".join(_short(arg) for arg in self.cases[case])
         called = f"{self.asks.partition('(')[0]}({called})"
-        return f"for {called} {self.names[part]} is {_round(given)}{place}, and should be {_round(wanted)}."
+        came, asked = _apart(given.sum(), wanted.sum())
+        return f"for {called} {self.names[part]} is {came}{place}, and should be {asked}."
 
 
 # Slips that make the same of any formula.
@@ -196,6 +198,15 @@ def _short(value: Any) -> str:
     return "…" if callable(value) else f"{value:.4g}"
 
 
-def _round(value: Tensor) -> str:
+def _apart(given: Tensor, wanted: Tensor) -> tuple[str, str]:
+    """Two numbers that differ, with as many digits as it takes to see that."""
+    for digits in range(4, 17):
+        came, asked = _round(given, digits), _round(wanted, digits)
+        if came != asked:
+            break
+    return came, asked
+
+
+def _round(value: Tensor, digits: int) -> str:
     number = value.item()
-    return f"{number:.4g}".replace("j", "i") if isinstance(number, complex) else f"{number:.4g}"
+    return f"{number:.{digits}g}".replace("j", "i") if isinstance(number, complex) else f"{number:.{digits}g}"

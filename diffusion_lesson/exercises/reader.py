@@ -63,6 +63,8 @@ def what_was_raised(function: Any, arguments: Sequence[str], errors: Sequence[Ra
     error, asked = next((e for e in errors if not isinstance(e[0], OF_DIALECT)), errors[0])
     words = f"{_place(function, error)} raised {type(error).__name__}: {error}".rstrip(". ") + "."
     words += next((f" {words}" for kind_of, words in _HELP.items() if isinstance(error, kind_of)), "")
+    if any(sign in str(error) for sign in ("for ^", "bitwise_xor")):
+        words += " A power is written ** in Python, not ^."
     if asked and isinstance(error, (*OF_DIALECT, ArithmeticError, LookupError)):
         called = ", ".join(f"{name} = {_value(value)}" for name, value in zip(arguments, asked, strict=True))
         words += f" It was called with {called}."

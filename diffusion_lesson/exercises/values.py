@@ -108,6 +108,8 @@ def _bell(value: Any) -> tuple[Any, Any] | None:
     """(mean, variance) of a Gaussian of any library, or None."""
     mean = getattr(value, "mean", None)
     var = getattr(value, "var", getattr(value, "variance", None))
+    if callable(mean) and callable(var) and not isinstance(value, Iterable):
+        mean, var = mean(), var()  # as in SciPy
     return None if mean is None or var is None or callable(mean) or callable(var) else (mean, var)
 
 

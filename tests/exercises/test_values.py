@@ -8,6 +8,7 @@ from math import inf, nan
 
 import numpy as np
 import pytest
+import scipy.stats
 import sympy
 import torch
 from torch import tensor
@@ -88,6 +89,7 @@ def test_what_holds_no_numbers_is_named(value, words) -> None:
         Pair(1.0, 2.0),
         Two(1.0, 2.0),
         torch.distributions.Normal(1.0, 2.0**0.5),
+        scipy.stats.norm(1.0, 2.0**0.5),
         map(float, "12"),
     ],
     ids=lambda value: type(value).__name__,

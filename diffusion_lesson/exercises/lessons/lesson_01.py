@@ -41,10 +41,31 @@ def _side_by_side(y: Tensor, k: Tensor) -> Tensor:
     return out
 
 
+def _first_row(y: Tensor, k: Tensor) -> Tensor:
+    return _painted(y * (torch.arange(len(y)) == 0)[:, None], k)
+
+
+def _one_copy(y: Tensor, k: Tensor, at: int) -> Tensor:
+    """The copy of the first number (0) or of the last (−1) alone."""
+    alone = torch.zeros_like(y)
+    alone[at, at] = y[at, at]
+    return _painted(alone, k)
+
+
+def _one_pixel_along(y: Tensor, k: Tensor) -> Tensor:
+    """Rows two apart, columns one."""
+    out, near = (
+        _painted(torch.zeros_like(y), k),
+        F.conv_transpose2d(y[None, None], k[None, None], stride=(2, 1))[0, 0],
+    )
+    out[:, : near.shape[1]] = near
+    return out
+
+
 EXERCISES = {
     "adjoint_stride_2": formula(
         asks="adjoint(y, k)",
-        hint="begin with zeros; for each y[i, j] add y[i, j] * k to the square whose corner is pixel (2i, 2j).",
+        hint="begin with zeros; for each y[i, j] add y[i, j] * k to the square whose top left is pixel (2i, 2j).",
         praise="⟨Wx, y⟩ = ⟨x, Wᵀy⟩ for every x, with random y and k of four sizes.",
         names=("the picture",),
         cases=_draws(),
@@ -75,6 +96,40 @@ EXERCISES = {
                 "the copies lie one pixel apart, which is stride 1; with stride 2 the corner is pixel (2i, 2j).",
                 _side_by_side,
                 lambda y, k: _painted(y, k, stride=1),
+            ),
+            Misread(
+                "rows or columns lie one pixel apart, not two: with stride 2 the corner is pixel (2i, 2j).",
+                _one_pixel_along,
+                lambda y, k: _one_pixel_along(y.T, k.T).T,
+            ),
+            Misread(
+                "only the first copies are there: a `return` inside a loop ends the function at its first round.",
+                lambda y, k: _one_copy(y, k, 0),
+                _first_row,
+            ),
+            Misread(
+                "only the last copy is there: make the picture of zeros once, before the loops.",
+                lambda y, k: _one_copy(y, k, -1),
+            ),
+            Misread(
+                "only the numbers y[i, i] are painted: i and j each run over all rows and columns.",
+                lambda y, k: _painted(y.diag().diag(), k),
+            ),
+            Misread(
+                "rows and columns of the picture are swapped: y[i, j] is painted from row 2i and column 2j on.",
+                lambda y, k: _painted(y, k).T,
+            ),
+            Misread(
+                "every copy is equally strong: the kernel is painted as strong as y[i, j] says.",
+                lambda y, k: _painted(torch.ones_like(y), k),
+            ),
+            Misread(
+                "the kernel is missing: y[i, j] is painted as a plain square.",
+                lambda y, k: _painted(y, torch.ones_like(k)),
+            ),
+            Misread(
+                "y[i, j] and the kernel are added; they are multiplied.",
+                lambda y, k: _painted(y, torch.ones_like(k)) + _painted(torch.ones_like(y), k),
             ),
         ),
     ),

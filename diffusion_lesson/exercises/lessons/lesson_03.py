@@ -39,6 +39,34 @@ EXERCISES = {
                 ),
             ),
             Misread(
+                "βI is a table for all pixels at once; asked is the variance of each pixel, which is beta.",
+                lambda x, b: ((1 - b) ** 0.5 * x, b * torch.eye(len(x))),
+                lambda x, b: ((1 - b) ** 0.5 * x, b * torch.eye(x.numel())),
+            ),
+            Misread(
+                "the old picture is given, so nothing of it varies: what varies is the fresh noise, by beta.",
+                lambda x, b: ((1 - b) ** 0.5 * x, (1 - b) * x.var() + b),
+                lambda x, b: ((1 - b) ** 0.5 * x, (1 - b) * x.var(correction=0) + b),
+                lambda x, b: ((1 - b) ** 0.5 * x, 1.0),
+            ),
+            Misread(
+                "both roots are missing: beta and 1 − beta are variances, and numbers are scaled by their roots.",
+                lambda x, b: ((1 - b) * x, b**2),
+            ),
+            Misread(
+                "the old picture is missing from the mean: √(1 − beta) is what it is multiplied by.",
+                lambda x, b: ((1 - b) ** 0.5, None),
+            ),
+            Misread(
+                "the noise has mean zero: it adds to the variance, and nothing to the mean.",
+                lambda x, b: ((1 - b) ** 0.5 * x + b**0.5, None),
+                lambda x, b: ((1 - b) ** 0.5 * x + b, None),
+            ),
+            Misread(
+                "the root stands over all of 1 − beta, not over beta alone.",
+                lambda x, b: ((1 - b**0.5) * x, None),
+            ),
+            Misread(
                 "the old picture was not made fainter: it is multiplied by √(1 − beta).",
                 lambda x, b: (x, b),
             ),

@@ -85,6 +85,51 @@ def near_copies(y, k):
     return out
 
 
+def returns_too_early(y, k, *, inner):
+    m, K = len(y), len(k)
+    picture = torch.zeros(2 * (m - 1) + K, 2 * (m - 1) + K, dtype=y.dtype)
+    for i in range(m):
+        for j in range(m):
+            picture[2 * i : 2 * i + K, 2 * j : 2 * j + K] += y[i, j] * k
+            if inner:
+                break
+        break
+    return picture
+
+
+def begins_anew(y, k):
+    m, K = len(y), len(k)
+    for i in range(m):
+        for j in range(m):
+            picture = torch.zeros(2 * (m - 1) + K, 2 * (m - 1) + K, dtype=y.dtype)
+            picture[2 * i : 2 * i + K, 2 * j : 2 * j + K] += y[i, j] * k
+    return picture
+
+
+def one_loop(y, k):
+    picture, K = torch.zeros_like(paint(y, k)), len(k)
+    for i in range(len(y)):
+        picture[2 * i : 2 * i + K, 2 * i : 2 * i + K] += y[i, i] * k
+    return picture
+
+
+def forgets_a_two(y, k, *, of_rows):
+    picture, K = torch.zeros_like(paint(y, k)), len(k)
+    for i in range(len(y)):
+        for j in range(len(y)):
+            row, column = (i, 2 * j) if of_rows else (2 * i, j)
+            picture[row : row + K, column : column + K] += y[i, j] * k
+    return picture
+
+
+def adds(y, k):
+    picture, K = torch.zeros_like(paint(y, k)), len(k)
+    for i in range(len(y)):
+        for j in range(len(y)):
+            picture[2 * i : 2 * i + K, 2 * j : 2 * j + K] += y[i, j] + k
+    return picture
+
+
 TestAdjointStride2 = tries(
     "adjoint_stride_2",
     right={
@@ -96,6 +141,7 @@ TestAdjointStride2 = tries(
         "a matrix": by_a_matrix,
         "the gradient": by_the_gradient,
         "zeros in between": zeros_between,
+        "transposed on both axes": lambda y, k: by_numpy(y.T, k.T).T,
         "one more dimension each": lambda y, k: F.fold(
             (k.flatten()[:, None] * y.flatten())[None], [2 * (len(y) - 1) + len(k)] * 2, len(k), stride=2
         )[0, 0],
@@ -108,6 +154,16 @@ TestAdjointStride2 = tries(
         (average, "averaged"),
         (lambda y, k: paint(y, k, stride=1), "stride 1"),
         (near_copies, "stride 1"),
+        (lambda y, k: returns_too_early(y, k, inner=True), "ends the function at its first round"),
+        (lambda y, k: returns_too_early(y, k, inner=False), "ends the function at its first round"),
+        (begins_anew, "only the last copy is there"),
+        (one_loop, "only the numbers y[i, i]"),
+        (lambda y, k: forgets_a_two(y, k, of_rows=True), "rows or columns lie one pixel apart"),
+        (lambda y, k: forgets_a_two(y, k, of_rows=False), "rows or columns lie one pixel apart"),
+        (lambda y, k: paint(y, k).T, "rows and columns of the picture are swapped"),
+        (lambda y, k: paint(torch.ones_like(y), k), "equally strong"),
+        (lambda y, k: paint(y, torch.ones_like(k)), "the kernel is missing"),
+        (adds, "they are multiplied"),
         (lambda y, k: paint(y, k, extra=1), "the shape (8, 8) where (7, 7) is asked. It is (2(m−1)+K"),
         (lambda y, k: paint(y, k)[1:-1, 1:-1], "the shape (5, 5) where (7, 7)"),
         (lambda y, k: paint(y, k)[None, None], "the shape (1, 1, 7, 7)"),

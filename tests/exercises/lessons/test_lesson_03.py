@@ -5,6 +5,7 @@ from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.stats
 import torch
 from torch.distributions import Normal
 
@@ -65,6 +66,7 @@ TestQStep = tries(
         "a Gaussian": lambda x, b: Gaussian((1 - b) ** 0.5 * x, torch.full_like(x, b)),
         "a Gaussian of a number": lambda x, b: Gaussian((1 - b) ** 0.5 * x, b),
         "the package": by_the_package,
+        "SciPy's norm": lambda x, b: scipy.stats.norm(sqrt(1 - b) * np.asarray(x), sqrt(b)),
         "torch's Normal": lambda x, b: Normal((1 - b) ** 0.5 * x, b**0.5),
         "a named tuple, whatever its order": lambda x, b: Named(mean=(1 - b) ** 0.5 * x, var=b),
         "a dataclass": lambda x, b: Step((1 - b) ** 0.5 * x, b),
@@ -79,6 +81,16 @@ TestQStep = tries(
         (lambda x, b: ((1 - b) ** 0.5 * x, b**2), "beta squared"),
         (lambda x, b: ((1 - b).sqrt() * x, b.sqrt()), "its square"),
         (lambda x, b: (x, b), "not made fainter"),
+        (lambda x, b: ((1 - b) ** 0.5 * x, b * torch.eye(x.shape[-1])), "βI is a table"),
+        (lambda x, b: ((1 - b) ** 0.5 * x, b * np.eye(x.numel())), "βI is a table"),
+        (lambda x, b: ((1 - b) ** 0.5 * x, (1 - b) * x.var() + b), "nothing of it varies"),
+        (lambda x, b: ((1 - b) ** 0.5 * x, (1 - b) * np.var(np.asarray(x)) + b), "nothing of it varies"),
+        (lambda x, b: ((1 - b) ** 0.5 * x, 1), "nothing of it varies"),
+        (lambda x, b: ((1 - b) * x, b**2), "both roots are missing"),
+        (lambda x, b: (sqrt(1 - b), sqrt(b)), "the old picture is missing"),
+        (lambda x, b: (sqrt(1 - b) * x + sqrt(b), b), "the noise has mean zero"),
+        (lambda x, b: ((1 - b) ** 0.5 * x + b, b), "the noise has mean zero"),
+        (lambda x, b: ((1 - b**0.5) * x, b), "the root stands over all"),
         (lambda x, b: ((1 - b) * x, b), "lost its root"),
         (lambda x, b: Gaussian(b**0.5 * x, torch.tensor(1 - b)), "changed places"),
         (lambda x, b: ((1 - b) ** 0.5 * x, 1 - b), "the noise adds beta"),
