@@ -42,6 +42,18 @@ EXERCISES = {
                 ),
             ),
             Misread(
+                "the mean has √(1 − ρ) where √(1 − ρ²) should stand: the squares of the two weights add up to 1.",
+                lambda x0, e, rho, prev: (sqrt(prev) * x0 + sqrt((1 - prev) * (1 - rho)) * e, None),
+            ),
+            Misread(
+                "√(1 − ᾱ_{t−1}), the jump's factor before its noise, is missing from the mean.",
+                lambda x0, e, rho, prev: (sqrt(prev) * x0 + sqrt(1 - rho**2) * e, None),
+            ),
+            Misread(
+                "the mean has no eps_bar in it; eps_bar is known, and √(1 − ρ²) of it is in eps_bar_prev.",
+                lambda x0, e, rho, prev: (sqrt(prev) * x0, None),
+            ),
+            Misread(
                 "the mean has ᾱ_{t−1} before x_0; the jump has its root, √ᾱ_{t−1}.",
                 lambda x0, e, rho, prev: (
                     _mean(0.0, e, rho, prev) + prev * x0,
@@ -71,6 +83,10 @@ EXERCISES = {
             Misread(
                 "the variance is that of the part you know; open is the part with z, and before z stands ρ.",
                 lambda x0, e, rho, prev: (_mean(x0, e, rho, prev), (1 - prev) * (1 - rho**2)),
+            ),
+            Misread(
+                "the variance is 0 only if nothing is open; the part with z is, and z has variance 1.",
+                lambda x0, e, rho, prev: (_mean(x0, e, rho, prev), 0.0),
             ),
             Misread(
                 "1 − ᾱ_{t−1} is the variance if only x_0 is known; knowing eps_bar too, "

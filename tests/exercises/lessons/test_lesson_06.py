@@ -100,6 +100,7 @@ TestOneLineProof = tries(
         "a tensor's method, a Gaussian": by_methods,
         "numpy": by_numpy,
         "by the angle": by_turning,
+        "single precision": lambda *case: right(*map(np.float32, case)),
         "a list": lambda *case: list(right(*case)),
     },
     wrong=[
@@ -114,6 +115,17 @@ TestOneLineProof = tries(
         (variance_of_the_known_part, "before z stands ρ"),
         (variance_of_the_jump, "if only x_0 is known"),
         (no_picture, "is missing from the mean"),
+        (
+            lambda x0, e, rho, prev: (sqrt(prev) * x0 + sqrt((1 - prev) * (1 - rho)) * e, (1 - prev) * rho**2),
+            "√(1 − ρ) where",
+        ),
+        (
+            lambda x0, e, rho, prev: (sqrt(prev) * x0 + sqrt(1 - rho**2) * e, (1 - prev) * rho**2),
+            "√(1 − ᾱ_{t−1}), the jump's factor",
+        ),
+        (lambda x0, e, rho, prev: (sqrt(prev) * x0, (1 - prev) * rho**2), "no eps_bar in it"),
+        (lambda *case: (right(*case)[0], 0.0), "the part with z is"),
+        (lambda *case: None if right(*case) else (), "returns nothing (None). Is there a `return`?"),
         (lambda *case: right(*case)[::-1], "wrong order: first the mean"),
         (
             lambda *case: (-right(*case)[0], right(*case)[1]),
