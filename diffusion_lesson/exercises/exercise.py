@@ -117,8 +117,9 @@ class _Formulas:
         name = self.names[part]
         for case, given in enumerate(seen):
             got, asked = given[part].shape, self.wanted(case, part).shape
-            if asked and got not in (asked, ()):
-                return f"{name} has the shape {tuple(got)} where {tuple(asked)} is asked. {self.form}".strip()
+            if got not in (asked, ()) and (asked or given[part].numel() > 1):
+                wanted = tuple(asked) if asked else "one number"
+                return f"{name} has the shape {tuple(got)} where {wanted} is asked. {self.form}".strip()
         for likeness, change in _KIN.items():
             if self.part_is(seen, part, change):
                 return f"{name} is {likeness}{'' if likeness.endswith('?') else '.'}"

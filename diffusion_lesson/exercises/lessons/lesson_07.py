@@ -26,6 +26,10 @@ def _posterior(prior: Tensor, likelihood: Tensor) -> Tensor:
     return prior * likelihood / (prior * likelihood).sum()
 
 
+def _posterior_itself(q: Tensor, prior: Tensor, likelihood: Tensor) -> Tensor:
+    return _posterior(prior, likelihood)
+
+
 def _right(q: Tensor, prior: Tensor, likelihood: Tensor) -> Tensor:
     return _kl(q, _posterior(prior, likelihood))
 
@@ -76,6 +80,32 @@ EXERCISES = {
             Misread(
                 "the log-ratios were added up without weights; a mean under q weighs each by q.",
                 lambda q, p, like: (q / _posterior(p, like)).log().sum(),
+                lambda q, p, like: (q / _posterior(p, like)).log().mean(),
+            ),
+            Misread(
+                "the likelihood does not sum to 1 over z, and p(z|x) needs the prior as well: p(z) p(x|z) / p(x).",
+                lambda q, p, like: _kl(q, like),
+            ),
+            Misread(
+                "prior × likelihood is the joint p(x, z), and does not sum to 1: divide by the evidence p(x). "
+                "And q stands behind; the mean in the bound is taken under q.",
+                lambda q, p, like: _kl(p * like, q),
+            ),
+            Misread(
+                "the logarithm is missing: a KL is the mean of the log-ratio.",
+                lambda q, p, like: (q * q / _posterior(p, like)).sum(),
+            ),
+            Misread(
+                "that is p(z|x) itself. The gap is the KL from q to it, one number.",
+                _posterior_itself,
+            ),
+            Misread(
+                "that is p(x), and not its logarithm. The gap is how far the ELBO lies below ln p(x).",
+                lambda q, p, like: (p * like).sum(),
+            ),
+            Misread(
+                "that is KL(p(z|x) ‖ p(z)): how much x tells of z. But q is not in it, and the gap is q's.",
+                lambda q, p, like: _kl(_posterior(p, like), p),
             ),
             Misread(
                 "the terms were averaged by their number; q is the weight already, so their sum is the mean.",

@@ -1,6 +1,7 @@
 """Lesson 08: the discretized likelihood."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,12 +19,18 @@ def _cases() -> tuple[tuple[Tensor, float, float, int], ...]:
 
 
 def _bins(
-    *, grid: int = -1, half: float = 1.0, half_levels: int = -1, first: bool = True, last: bool = True
+    *,
+    grid: int = -1,
+    from_zero: bool = False,
+    half: float = 1.0,
+    half_levels: int = -1,
+    first: bool = True,
+    last: bool = True,
 ) -> Probability:
     """Equation (8.19), and what comes out if it is misread."""
 
     def probability(k: Tensor, mean: float, sd: float, levels: int) -> Tensor:
-        x = 2 * k.double() / (levels + grid) - 1
+        x = k.double() / (levels + grid) if from_zero else 2 * k.double() / (levels + grid) - 1
         reach = half / (levels + half_levels)
         below, above = x - reach, x + reach
         if first:
@@ -40,6 +47,24 @@ def _ends_by_place(k: Tensor, mean: float, sd: float, levels: int) -> Tensor:
     below, above = x - reach, x + reach
     below[0], above[-1] = -torch.inf, torch.inf
     return torch.special.ndtr((above - mean) / sd) - torch.special.ndtr((below - mean) / sd)
+
+
+def _cut_off(k: Tensor, mean: float, sd: float, levels: int) -> Tensor:
+    x, reach = 2 * k.double() / (levels - 1) - 1, 1 / (levels - 1)
+    below, above = (x - reach).clamp(min=-1), (x + reach).clamp(max=1)
+    return torch.special.ndtr((above - mean) / sd) - torch.special.ndtr((below - mean) / sd)
+
+
+def _right_edge(k: Tensor, mean: float, sd: float, levels: int) -> Tensor:
+    above = torch.where(k == levels - 1, torch.inf, (2 * k.double() + 1) / (levels - 1) - 1)
+    return torch.special.ndtr((above - mean) / sd)
+
+
+def _scaled(areas: Probability) -> Probability:
+    def probability(*bell: Any) -> Tensor:
+        return areas(*bell) / areas(*bell).sum()
+
+    return probability
 
 
 def _all_levels(k: Tensor, mean: float, sd: float, levels: int) -> Tensor:
@@ -78,8 +103,19 @@ EXERCISES = {
                 _bins(half=2.0),
             ),
             Misread(
+                "each strip reaches only a quarter of a gap to both sides: the strips leave gaps.",
+                _bins(half=0.5),
+            ),
+            Misread(
                 "the first and the last strip end; they must reach to −∞ and +∞, or the sum falls short of 1.",
                 _bins(first=False, last=False),
+                _cut_off,
+            ),
+            Misread(
+                "the numbers were scaled until their sum is 1. It must come out so by itself, over all levels: "
+                "by areas whose two outer strips are open.",
+                _scaled(_bins(first=False, last=False)),
+                _scaled(_bell),
             ),
             Misread(
                 "only one of the two outer strips is open; black reaches to −∞ and white to +∞.",
@@ -112,6 +148,23 @@ EXERCISES = {
                 "the distance to the mean is divided by the wrong thing: by sd itself, not its square or root.",
                 _with_sd(lambda sd: sd**2),
                 _with_sd(lambda sd: sd**0.5),
+            ),
+            Misread(
+                "the distance to the mean is not divided by sd.",
+                _with_sd(lambda sd: 1.0),
+            ),
+            Misread(
+                "the mean is not taken off: Φ is of the standard bell, around 0.",
+                lambda k, mean, sd, levels: _RIGHT(k, 0.0, sd, levels),
+            ),
+            Misread(
+                "the levels stand at k/(levels − 1), from 0 to 1; here they run from −1 to 1.",
+                _bins(from_zero=True),
+                _bins(from_zero=True, half=0.5),
+            ),
+            Misread(
+                "that is only Φ at the right edge, all that lies below it. Subtract Φ at the left edge.",
+                _right_edge,
             ),
             Misread(
                 "that is a logarithm; the question was the probability itself.",

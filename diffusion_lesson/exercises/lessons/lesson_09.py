@@ -15,6 +15,10 @@ def _of_the_noise(beta: float, before: float, var: float) -> float:
     return beta**2 / (2 * var * (1 - beta) * (1 - _alpha_bar(beta, before)))
 
 
+def _factor(beta: float, before: float, var: float) -> float:
+    return before**0.5 * beta / (1 - _alpha_bar(beta, before))
+
+
 def _wrong_way(beta: float, before: float, var: float) -> float:
     bar = _alpha_bar(beta, before)
     return _of_the_noise(beta, before, var) * (1 - bar) / bar
@@ -59,7 +63,39 @@ EXERCISES = {
             ),
             Misread(
                 "what stands before x_0 − x̂_0 must be squared along with it.",
-                lambda beta, before, var: before**0.5 * beta / (2 * var * (1 - _alpha_bar(beta, before))),
+                lambda beta, before, var: _factor(beta, before, var) / (2 * var),
+            ),
+            Misread(
+                "that is what stands before x_0 − x̂_0 in the means' difference. "
+                "The KL squares it, and divides by 2σ_t².",
+                _factor,
+            ),
+            Misread(
+                "the division by 2σ_t² is missing.",
+                lambda beta, before, var: _factor(beta, before, var) ** 2,
+            ),
+            Misread(
+                "2σ_t² was squared along: only the means' difference is squared in the KL.",
+                lambda beta, before, var: (_factor(beta, before, var) / (2 * var)) ** 2,
+            ),
+            Misread(
+                "you multiply by σ_t²: `/ 2 * var` divides by 2 alone. Put brackets: `/ (2 * var)`.",
+                lambda beta, before, var: _factor(beta, before, var) ** 2 / 2 * var,
+            ),
+            Misread(
+                "you took what stands before x_t, and cancels in the difference of the means. "
+                "Asked is what stands before x_0 − x̂_0.",
+                lambda beta, before, var: (
+                    (1 - beta) * (1 - before) ** 2 / (1 - _alpha_bar(beta, before)) ** 2 / (2 * var)
+                ),
+            ),
+            Misread(
+                "right for σ_t² = β_t only: var is in it nowhere, and it may be any number.",
+                lambda beta, before, var: _right(beta, before, beta),
+            ),
+            Misread(
+                "ᾱ_t is α_t ᾱ_{t−1}, and α_t is 1 − β_t; yours multiplies by β_t.",
+                lambda beta, before, var: before * beta**2 / (2 * var * (1 - beta * before) ** 2),
             ),
             Misread(
                 "β_t is not squared, or 1 − ᾱ_t is not: the whole of what stands before x_0 − x̂_0 is.",

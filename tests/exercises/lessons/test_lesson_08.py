@@ -83,6 +83,26 @@ def ends_by_place(k, mean, sd, levels):
     return ndtr((above - mean) / sd) - ndtr((below - mean) / sd)
 
 
+def ends_cut_off(k, mean, sd, levels):
+    x, half = 2 * k / (levels - 1) - 1, 1 / (levels - 1)
+    return ndtr(((x + half).clamp(max=1) - mean) / sd) - ndtr(((x - half).clamp(min=-1) - mean) / sd)
+
+
+def from_zero(k, mean, sd, levels, gap):
+    x, half = k / (levels - 1), gap / 2 / (levels - 1)
+    below = torch.where(k == 0, -torch.inf, x - half)
+    above = torch.where(k == levels - 1, torch.inf, x + half)
+    return ndtr((above - mean) / sd) - ndtr((below - mean) / sd)
+
+
+def up_to_the_right_edge(k, mean, sd, levels):
+    return ndtr((torch.where(k == levels - 1, torch.inf, (2 * k + 1) / (levels - 1) - 1) - mean) / sd)
+
+
+def scaled(areas):
+    return areas / areas.sum()
+
+
 TestDiscretizedLikelihood = tries(
     "discretized_likelihood",
     right={
@@ -99,7 +119,11 @@ TestDiscretizedLikelihood = tries(
     wrong=[
         (lambda k, m, s, n: strips(k, m, s, n, half=1 / n), "1/levels"),
         (lambda k, m, s, n: strips(k, m, s, n, half=2 / (n - 1)), "overlap"),
+        (lambda k, m, s, n: strips(k, m, s, n, half=0.5 / (n - 1)), "a quarter of a gap"),
         (lambda k, m, s, n: strips(k, m, s, n, ends=(False, False)), "falls short of 1"),
+        (ends_cut_off, "falls short of 1"),
+        (lambda *bell: scaled(strips(*bell, ends=(False, False))), "scaled until their sum is 1"),
+        (lambda *bell: scaled(density_times_width(*bell)), "scaled until their sum is 1"),
         (lambda k, m, s, n: strips(k, m, s, n, ends=(False, True)), "only one"),
         (lambda k, m, s, n: strips(k, m, s, n, ends=(True, False)), "only one"),
         (ends_by_place, "first and last in k are open"),
@@ -109,6 +133,11 @@ TestDiscretizedLikelihood = tries(
         (lambda k, m, s, n: strips(k, m, s, n, grid=n), "2k/levels"),
         (lambda k, m, s, n: strips(k, m, s**2, n), "wrong thing"),
         (lambda k, m, s, n: strips(k, m, torch.sqrt(s), n), "wrong thing"),
+        (lambda k, m, s, n: strips(k, m, 1.0, n), "not divided by sd"),
+        (lambda k, m, s, n: strips(k, 0.0, s, n), "the mean is not taken off"),
+        (lambda *bell: from_zero(*bell, gap=1), "from 0 to 1"),
+        (lambda *bell: from_zero(*bell, gap=2), "from 0 to 1"),
+        (up_to_the_right_edge, "only Φ at the right edge"),
         (lambda *bell: package(*bell).log(), "logarithm"),
         (lambda *bell: -package(*bell).log2(), "logarithm"),
         (lambda *bell: package(*bell).sum(), "Hint"),

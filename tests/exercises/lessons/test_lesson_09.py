@@ -43,6 +43,14 @@ def not_squared(beta, alpha_bar_prev, var):
     return alpha_bar_prev**0.5 * beta / (1 - (1 - beta) * alpha_bar_prev) / (2 * var)
 
 
+def factor(beta, alpha_bar_prev, var):
+    return alpha_bar_prev**0.5 * beta / (1 - (1 - beta) * alpha_bar_prev)
+
+
+def of_xt(beta, alpha_bar_prev, var):
+    return (1 - beta) * ((1 - alpha_bar_prev) / (1 - (1 - beta) * alpha_bar_prev)) ** 2 / (2 * var)
+
+
 def by_torch(beta, alpha_bar_prev, var):
     factor = torch.sqrt(alpha_bar_prev) * beta / (1 - (1 - beta) * alpha_bar_prev)
     return factor**2 / (2 * var)
@@ -89,6 +97,13 @@ TestLossWeight = tries(
         (lambda b, a, v: torch.sqrt(a) ** 2 * b / (2 * v * (1 - (1 - b) * a) ** 2), "β_t is not squared"),
         (lambda b, a, v: a * b**2 / (2 * v * (1 - (1 - b) * a)), "or 1 − ᾱ_t is not"),
         (lambda b, a, v: a * right(b, a, v), "ᾱ_{t−1} is squared"),
+        (factor, "stands before x_0 − x̂_0 in the means' difference"),
+        (lambda *case: factor(*case) ** 2, "the division by 2σ_t² is missing"),
+        (of_xt, "stands before x_t, and cancels"),
+        (lambda b, a, v: right(b, a, b), "var is in it nowhere"),
+        (lambda b, a, v: a * b**2 / (2 * v * (1 - b * a) ** 2), "ᾱ_t is α_t ᾱ_{t−1}, and α_t is 1 − β_t"),
+        (lambda *case: factor(*case) ** 2 / 2 * case[2], "`/ 2 * var`"),
+        (lambda b, a, v: not_squared(b, a, v) ** 2, "2σ_t² was squared along"),
         (lambda *case: 2 * right(*case), "½ is missing"),
         (lambda b, a, v: right(b, a, v) * v**0.5, "standard deviation"),
         (lambda b, a, v: right(b, a, v) / v, "σ_t⁴"),
