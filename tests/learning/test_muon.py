@@ -7,7 +7,7 @@ from diffusion_lesson.learning import muon as muon_module
 from diffusion_lesson.learning.muon import Muon, muon, orthogonal
 from diffusion_lesson.networks.unet import UNet
 
-SHAPES = [(3, 5, 8), (2, 8, 5), (1, 16, 16), (4, 1, 7)]
+SHAPES = [(3, 5, 8), (2, 8, 5), (1, 16, 16), (4, 1, 7), (2, 6, 40), (2, 40, 6)]  # the last three at once
 
 
 def turned(s):
@@ -28,6 +28,17 @@ def test_orthogonal_does_to_singular_values_what_the_polynomial_does(shape):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     torch.testing.assert_close(orthogonal(x), by_svd(x))
     torch.testing.assert_close(orthogonal(1000 * x), orthogonal(x))
+
+
+@pytest.mark.parametrize("shape", [(2, 64, 96), (2, 64, 576)])
+def test_in_single_precision_it_stays_near_and_bounded(shape):
+    """As steep as gradients are: singular values over four powers of ten."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    u, s, v = torch.linalg.svd(x, full_matrices=False)
+    steep = u @ torch.diag_embed(torch.logspace(0, -4, s.shape[-1]).expand_as(s)) @ v
+    there = orthogonal(steep)
+    assert torch.linalg.matrix_norm(there, 2).max() < 1.22
+    assert (there - orthogonal(steep.double())).norm() < 2e-3 * there.norm()
 
 
 def test_singular_values_above_three_thousandths_end_near_1():
