@@ -1,6 +1,15 @@
 """Lesson 02: how simultaneous steps stretch the Dirac-GAN."""
 
+from collections.abc import Callable
+from math import sqrt
+
 from diffusion_lesson.exercises.exercise import Misread, formula
+
+
+def _in_turns(sign: int) -> Callable[[float, float], complex]:
+    """An eigenvalue of steps in turns, (2.20)."""
+    return lambda eta, c: 1 - (eta * c) ** 2 / 2 + sign * 1j * eta * c * sqrt(1 - (eta * c) ** 2 / 4)
+
 
 EXERCISES = {
     "modulus_simultaneous": formula(
@@ -32,8 +41,15 @@ EXERCISES = {
                 lambda eta, c: 1 - (eta * c) ** 2,
             ),
             Misread(
-                "that is the modulus of steps in turns, (2.20); here both step at once.",
+                "1 is the modulus of steps in turns, (2.20), and the real part alone; here both step at once.",
                 lambda eta, c: 1.0,
+            ),
+            Misread(
+                "that is an eigenvalue of steps in turns, (2.20); here both step at once, and a modulus is asked.",
+                _in_turns(1),
+                _in_turns(-1),
+                lambda eta, c: (_in_turns(1)(eta, c), _in_turns(-1)(eta, c)),
+                lambda eta, c: (_in_turns(-1)(eta, c), _in_turns(1)(eta, c)),
             ),
             Misread(
                 "that is the imaginary part alone; the real part, 1, belongs to the length too.",
@@ -44,6 +60,12 @@ EXERCISES = {
                 lambda eta, c: (1 + eta**2 * c) ** 0.5,
                 lambda eta, c: (1 + eta * c**2) ** 0.5,
                 lambda eta, c: (1 + eta * c) ** 0.5,
+            ),
+            Misread(
+                "η and c are multiplied: the imaginary part is their product.",
+                lambda eta, c: (1 + (eta + c) ** 2) ** 0.5,
+                lambda eta, c: (1 + eta**2 + c**2) ** 0.5,
+                lambda eta, c: (1 + (eta / c) ** 2) ** 0.5,
             ),
             Misread(
                 "one of the two is missing: the imaginary part is the product of η and c.",

@@ -18,6 +18,14 @@ def by_an_array(eta, c):
     return torch.tensor([1.0, eta * c]).square().sum().sqrt()
 
 
+def caret(eta, c):
+    return (1 + (eta * c) ^ 2) ** 0.5
+
+
+def in_turns(eta, c):
+    return np.linalg.eigvals(np.array([[1 - (eta * c) ** 2, eta * c], [-eta * c, 1]]))
+
+
 TestModulusSimultaneous = tries(
     "modulus_simultaneous",
     right={
@@ -44,7 +52,15 @@ TestModulusSimultaneous = tries(
         (lambda eta, c: (1 - (eta * c) ** 2) ** 0.5, "sign is wrong"),
         (lambda eta, c: torch.sqrt(1 - (eta * c) ** 2), "sign is wrong"),
         (lambda eta, c: abs(1 - (eta * c) ** 2) ** 0.5, "sign is wrong"),
-        (lambda eta, c: 1.0, "in turns"),
+        (lambda eta, c: 1.0, "1 is the modulus of steps in turns"),
+        (lambda eta, c: (1 + 1j * eta * c).real, "the real part alone"),
+        (in_turns, "an eigenvalue of steps in turns"),
+        (lambda eta, c: in_turns(eta, c)[0], "an eigenvalue of steps in turns"),
+        (lambda eta, c: math.sqrt(1 + (eta + c) ** 2), "η and c are multiplied"),
+        (lambda eta, c: np.sqrt(1 + eta**2 + c**2), "η and c are multiplied"),
+        (lambda eta, c: math.hypot(1, eta / c), "η and c are multiplied"),
+        (caret, "A power is written ** in Python"),
+        (lambda eta, c: (math.hypot(1, eta * c), 1.0), "the modulus is 1 at [1], and should be 1.011"),
         (lambda eta, c: eta * c, "imaginary part alone"),
         (lambda eta, c: (1 + eta * c**2) ** 0.5, "only a part is squared"),
         (lambda eta, c: torch.sqrt(1 + eta**2 * c), "only a part is squared"),
