@@ -38,3 +38,11 @@
   window.addEventListener("load", reach);
   window.addEventListener("resize", reach);
 })();
+// An equation that is wider than the page is set smaller, down to three quarters; what is wider still scrolls.
+window.addEventListener("load", () => globalThis.MathJax?.startup?.promise.then(() => {
+  const wide = [...document.querySelectorAll("div.math > mjx-container")]
+    .map(e => [e, e.parentElement.scrollWidth / e.parentElement.clientWidth, parseFloat(getComputedStyle(e).fontSize)])
+    .filter(([, ratio]) => ratio > 1);
+  for (const [e, ratio, size] of wide)
+    e.style.setProperty("font-size", `${size * Math.max(0.75, 0.99 / ratio)}px`, "important");
+}));
