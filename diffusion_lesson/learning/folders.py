@@ -13,16 +13,20 @@ import numpy as np
 from diffusion_lesson.learning.pictures import picture
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
-_OTHERS = (".avif", ".bmp", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")
+_OTHERS = (
+    ".apng", ".avif", ".bmp", ".dib", ".dng", ".exr", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jxl", ".pbm",
+    ".pgm", ".pjpeg", ".pnm", ".ppm", ".psd", ".svg", ".tga", ".tif", ".tiff",
+)  # fmt: skip
 _LEARN, _JUDGE = r"train|training", r"test|testing|val|valid|validation|dev|eval|evaluation|holdout"
-_PART = rf"(?:(?P<learn>{_LEARN})|{_JUDGE})(?:[-_ ]?(?:set|data|images?|imgs?|\d+))*"
+_PART = rf"(?P<of>[^-_ ]+[-_ ])?(?:(?P<learn>{_LEARN})|{_JUDGE})(?:[-_ ]?(?:set|data|images?|imgs?|\d+))*"
 
 
 def pictures(root: Path) -> list[tuple[str, ...]]:
     """The paths below `root`, in parts and sorted, of all JPEG, PNG and WebP pictures.
 
     Links are followed; a folder that is reached in several ways counts once in a class. Hidden files and other
-    files are passed over. A warning names pictures of other kinds. ValueError where a link leads nowhere, and
+    files are passed over. A warning names pictures of other kinds, and folders that would be classes but hold no
+    picture. ValueError where a link leads nowhere, and
     where folders are called like parts of a data set (train, test, …); OSError for a folder that can't be read.
     """
     found, others = [], []
@@ -55,6 +59,11 @@ def pictures(root: Path) -> list[tuple[str, ...]]:
             f"path: {count} of other kinds passed over, such as {others[0]}; expected {expected}", stacklevel=3
         )
     _refuse_parts(root, found)
+    classes = {parts[0] for parts in found if len(parts) > 1}
+    if found and (empty := sorted({label for label, _ in seen} - classes)):
+        warnings.warn(
+            f"path: no class comes of {', '.join(empty[:9])}: no picture to learn from there", stacklevel=3
+        )
     return sorted(found)
 
 
@@ -112,12 +121,15 @@ def _refuse_parts(root: Path, found: list[tuple[str, ...]]) -> None:
         for depth in range(len(parts) - 1):
             inside[root.joinpath(*parts[:depth])].add(parts[depth])
     for folder, names in inside.items():
-        matches = {name: re.fullmatch(_PART, name.lower()) for name in names}
-        parts_of_it = sorted(name for name, match in matches.items() if match)
-        learn = [name for name in parts_of_it if (match := matches[name]) and match["learn"]]
-        if (folder == root and len(parts_of_it) == len(names)) or 0 < len(learn) < len(parts_of_it):
-            one = folder / (learn or parts_of_it)[0]
-            raise ValueError(
-                f"path: {folder} holds {', '.join(parts_of_it)}: parts of a data set, not classes. "
-                f"Give one of them, such as {one}, or call them otherwise"
-            )
+        sets: dict[str | None, dict[str, bool]] = defaultdict(dict)  # what it is of, as in "pets_train": names, …
+        for name in sorted(names):
+            if match := re.fullmatch(_PART, name.lower()):
+                sets[match["of"]][name] = bool(match["learn"])  # … and whether to learn from it
+        for of, split in sets.items():
+            learn = [name for name, learned in split.items() if learned]
+            if (folder == root and of is None and len(split) == len(names)) or 0 < len(learn) < len(split):
+                one = folder / (learn or list(split))[0]
+                raise ValueError(
+                    f"path: {folder} holds {', '.join(split)}: parts of a data set, not classes. "
+                    f"Give one of them, such as {one}, or call them otherwise"
+                )

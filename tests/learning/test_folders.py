@@ -23,7 +23,8 @@ def test_subfolders_are_labels_in_sorted_order(tmp_path):
     (tmp_path / "album.png").mkdir()
     save(tmp_path / "dog" / ".thumbnails" / "1.png")
     (tmp_path / "dog" / "._2.png").write_bytes(b"what macOS leaves on other disks")
-    pictures = image_folder(tmp_path, 4)
+    with pytest.warns(UserWarning, match=r"^path: no class comes of album\.png, empty: no picture"):
+        pictures = image_folder(tmp_path, 4)
     assert pictures.names == ("cat", "cat-b", "dog")
     assert pictures.images[:, 0, 0, 0].tolist() == [3, 4, 1, 0, 2]
     assert pictures.labels.tolist() == [0, 0, 1, 2, 2]
@@ -110,6 +111,8 @@ def test_one_line_says_what_was_found(tmp_path, names, line):
         (["train", "val", "cat"], "train, val"),
         (["pets/train/cat", "pets/val/cat"], "train, val"),
         (["cat/train", "cat/test", "dog/train"], "test, train"),
+        (["seg_train/seg_train/cat", "seg_test/seg_test/cat", "seg_pred"], "seg_test, seg_train"),
+        (["pets-train", "pets-val2"], "pets-train, pets-val2"),
     ],
 )
 def test_parts_of_a_data_set_are_not_taken_for_classes(tmp_path, folders, named):
@@ -124,14 +127,21 @@ def test_one_part_of_a_data_set_is_learned_from(tmp_path):
     assert image_folder(tmp_path / "train", 4).names == ("cat", "dog")
 
 
-@pytest.mark.parametrize("names", [["train", "bus", "plane"], ["testudo", "trainer"], ["dev", "ops"], ["contest"]])
+ALIKE = [["bullet_train", "steam_train"], ["drug_test"], ["bullet_train", "driving_test"], ["a_test", "b_test"]]
+
+
+@pytest.mark.parametrize(
+    "names", [["train", "bus", "plane"], ["testudo", "trainer"], ["dev", "ops"], ["contest"], *ALIKE]
+)
 def test_classes_with_such_names_are_classes(tmp_path, names):
     assert image_folder(folder(tmp_path, *names), 4).names == tuple(sorted(names))
 
 
 def test_a_part_without_pictures_does_not_count(tmp_path):
     (tmp_path / "test").mkdir()
-    assert image_folder(folder(tmp_path, "train", "bus"), 4).names == ("bus", "train")
+    with pytest.warns(UserWarning, match="no class comes of test"):
+        found = image_folder(folder(tmp_path, "train", "bus"), 4)
+    assert found.names == ("bus", "train")
 
 
 # Links
@@ -221,6 +231,22 @@ def test_pictures_of_other_kinds_are_told(tmp_path):
         UserWarning, match=r"^path: 2 pictures of other kinds passed over, such as .*b\.heic; expected"
     ):
         assert len(image_folder(tmp_path, 4)) == 1
+
+
+@pytest.mark.parametrize("name", ["a.apng", "a.ppm", "a.TGA", "a.svg", "a.dng"])
+def test_every_usual_kind_of_picture_is_told(tmp_path, name):
+    (folder(tmp_path, "dog") / "dog" / name).write_bytes(b"")
+    with pytest.warns(UserWarning, match="^path: 1 picture of other kinds passed over, such as .*a"):
+        image_folder(tmp_path, 4)
+
+
+def test_a_folder_that_makes_no_class_is_told(tmp_path):
+    folder(tmp_path, "dog", "cat")
+    (tmp_path / "owl" / "deep").mkdir(parents=True)
+    (tmp_path / "ant").mkdir()
+    with pytest.warns(UserWarning, match="^path: no class comes of ant, owl: no picture") as told:
+        assert image_folder(tmp_path, 4).names == ("cat", "dog")
+    assert len(told) == 1
 
 
 def test_what_systems_leave_in_folders_is_passed_over(tmp_path):
