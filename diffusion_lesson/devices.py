@@ -4,6 +4,15 @@ import torch
 from torch import Tensor
 
 
+def usable(device: str | int | torch.device) -> torch.device:
+    """The device, where this machine has it. ValueError for others, and for "meta", which holds no numbers."""
+    try:
+        torch.zeros(1, device=device).cpu()
+        return torch.device(device)
+    except (RuntimeError, AssertionError, TypeError) as error:  # AssertionError where torch is built without CUDA
+        raise ValueError(f"device: expected a device of this machine, got {device!r}") from error
+
+
 def wide(x: Tensor) -> Tensor:
     """x in float64: on its own device, or on the CPU if that device has no float64 (Apple's GPUs)."""
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from diffusion_lesson.devices import usable
 from diffusion_lesson.learning import recipes
 from diffusion_lesson.learning.config import SEEDS
 
@@ -115,7 +116,7 @@ def _number(text: str) -> float:
 
 def _device(text: str) -> str:
     try:
-        torch.zeros(1, device=text).cpu()  # "meta" holds no numbers
-    except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
-        raise argparse.ArgumentTypeError(f"expected a device of this machine, got {text!r}") from error
+        usable(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("device: ")) from error
     return text

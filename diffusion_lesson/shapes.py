@@ -1,4 +1,10 @@
-"""Shapes as types: what the arrays of this course look like (checked by beartype under pytest only)."""
+"""Shapes as types: what the arrays of this course look like (checked by beartype under pytest only).
+
+And what a ValueError says of an argument that is none of them.
+"""
+
+from operator import index
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, Integer
@@ -17,13 +23,43 @@ def readable(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def kind(x: Tensor) -> str:
-    """What came, for a message: "float32 (2, 3)"."""
+def kind(x: Any) -> str:
+    """What came, for a message: "float32 (2, 3)", or the type of what is no tensor."""
+    if not isinstance(x, Tensor):
+        return type(x).__name__
     return f"{str(x.dtype).removeprefix('torch.')} {tuple(x.shape)}"
 
 
-def integers(labels: Integer[Tensor, "*dims"], name: str = "labels") -> Int64[Tensor, "*dims"]:
-    """Labels as int64, whichever integers they were; ValueError for other numbers."""
+def floats(x: Any, name: str) -> None:
+    """ValueError where x is no tensor of floats: bytes of a picture, say, or an array of NumPy's."""
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise ValueError(f"{name}: expected a tensor of floats (to_signed makes one of bytes), got {kind(x)}")
+
+
+def whole(value: Any, name: str, expected: str = "a whole number") -> int:
+    """A whole number of any type as Python's; ValueError for others, and for True and False."""
+    try:
+        if not isinstance(value, bool):
+            return index(value)
+    except TypeError:
+        pass
+    raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def number(value: Any, name: str, expected: str = "a number") -> float:
+    """A number of any type as Python's; ValueError for others, and for words."""
+    try:
+        if not isinstance(value, str | bytes | bool):
+            return float(value)
+    except (TypeError, ValueError, RuntimeError):  # the last for tensors of more than one
+        pass
+    raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def integers(labels: Any, name: str = "labels") -> Int64[Tensor, "*dims"]:
+    """Labels as int64, whichever integers they were; ValueError for other numbers, and for what is no tensor."""
+    if not isinstance(labels, Tensor):
+        raise ValueError(f"{name}: got {kind(labels)}; expected a tensor of integers, places in names")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"{name}: got {kind(labels)}; expected integers, places in names")
     return labels.long()

@@ -157,6 +157,9 @@ def resume(folder: Path, state: State, settings: dict[str, Any]) -> tuple[int, i
             or (k == "network" and written.get(k) == _earlier_fingerprint(state.model))
         )
     ]
+    changed += [
+        f"{k} was {fingerprints.brief(v)}, is unknown here" for k, v in written.items() if k not in settings
+    ]
     if changed:
         raise ValueError(
             f"checkpoint: {folder} was written with other settings ({'; '.join(changed)}); "

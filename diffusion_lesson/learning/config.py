@@ -1,13 +1,21 @@
 """How a network is trained, as one value: recipes, `train`, checkpoints and cards hold the same."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal, get_args
+
+from diffusion_lesson.shapes import number, whole
 
 Optimizer = Literal["adamw", "muon"]
 Precision = Literal["fp32", "bf16"]
 TimeDraw = Literal["uniform", "logit-normal"]
 SEEDS = 2**63  # 0 and on, below this: a step adds its number times 2^32, and torch takes less than 2^64
+COUNTS = 2**31  # 1 and on, below this
+_NUMBERS: dict[str, Callable[..., float]] = {
+    "steps": whole, "batch_size": whole, "seed": whole,
+    "learning_rate": number, "ema": number, "drop_labels": number,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +43,15 @@ class TrainConfig:
                 raise ValueError(
                     f"{name}: expected one of {', '.join(get_args(known))}, got {getattr(self, name)!r}"
                 )
-        for name, kind, words in (("seed", int, "a whole number"), ("mirror", bool, "True or False")):
-            if type(getattr(self, name)) is not kind:
-                raise ValueError(f"{name}: expected {words}, got {getattr(self, name)!r}")
+        if type(self.mirror) is not bool:
+            raise ValueError(f"mirror: expected True or False, got {self.mirror!r}")
+        for name, convert in _NUMBERS.items():  # as Python's own, which a note in JSON can hold
+            object.__setattr__(self, name, convert(getattr(self, name), name))
         if not 0 <= self.seed < SEEDS:
             raise ValueError(f"seed: expected 0 to {SEEDS - 1}, got {self.seed}")
         for name in ("steps", "batch_size"):
-            count = getattr(self, name)
-            if type(count) is not int or count < 1:
-                raise ValueError(f"{name}: expected 1 or more, in whole numbers, got {count!r}")
+            if not 1 <= getattr(self, name) < COUNTS:
+                raise ValueError(f"{name}: expected 1 to {COUNTS - 1}, got {getattr(self, name)}")
         if not 0 < self.learning_rate < inf:
             raise ValueError(f"learning_rate: expected a finite rate above 0, got {self.learning_rate}")
         for name in ("ema", "drop_labels"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import isfinite
 from typing import get_args
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from diffusion_lesson.process import samplers
 from diffusion_lesson.process.prediction import EpsModel, Predicts, as_eps, clipped, guided
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Labels, integers, readable
+from diffusion_lesson.shapes import Batch, Labels, floats, integers, number, readable, whole
 
 Watch = Callable[
     [Iterable[Tensor], int], Iterable[Tensor]
@@ -33,6 +34,10 @@ class Denoiser:
         """Refuse a prediction nobody knows, and classes that are not the network's."""
         if self.predicts not in get_args(Predicts):
             raise ValueError(f"predicts: expected one of {', '.join(get_args(Predicts))}, got {self.predicts!r}")
+        if not isinstance(self.schedule, Schedule):
+            raise ValueError(f"schedule: expected a Schedule, such as cosine(1000), got {self.schedule!r}")
+        if whole(self.classes, "classes", "0 or more") < 0:
+            raise ValueError(f"classes: expected 0 or more, got {self.classes}")
         inside = getattr(self.network, "classes", self.classes)
         if inside != self.classes:
             raise ValueError(f"classes: expected {inside}, as the network has, got {self.classes}")
@@ -59,6 +64,8 @@ class Denoiser:
         return clipped(self.schedule, eps_model) if clip else eps_model
 
     def _refuse(self, labels: Labels | None, guidance_scale: float) -> None:
+        if not isfinite(number(guidance_scale, "guidance_scale")):
+            raise ValueError(f"guidance_scale: expected a finite number, got {guidance_scale:g}")
         if labels is None:
             if guidance_scale != 1:
                 raise ValueError(f"guidance_scale: {guidance_scale:g} needs labels to guide towards, got none")
@@ -89,7 +96,9 @@ def draw(
     watch(walk, steps): for a progress bar; it is given the walk of each `batch_size` pictures, and passes it on.
     ValueError if `steps` is no count of 1..T, or if there is not one label for each noise.
     """
-    if batch_size < 1:
+    floats(noise, "noise")
+    labels = None if labels is None else integers(labels)
+    if whole(batch_size, "batch_size", "1 or more") < 1:
         raise ValueError(f"batch_size: expected 1 or more, got {batch_size}")
     if labels is not None and labels.shape != noise.shape[:1]:
         raise ValueError(f"labels: expected one for each of {len(noise)} noises, got {tuple(labels.shape)}")

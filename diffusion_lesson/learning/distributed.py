@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from diffusion_lesson.devices import usable
+
 
 @dataclass(frozen=True)
 class Distributed:
@@ -42,18 +44,22 @@ def distributed(device: str | torch.device) -> Distributed:
     ValueError where WORLD_SIZE speaks of several that are not there: none would be the main process.
     """
     if alone():
-        return Distributed(torch.device(device))
+        return Distributed(usable(device))
     from accelerate import Accelerator  # optional: only several processes need it
 
     # Autocast is training's own, so what `accelerate config` says of mixed precision is not taken.
-    accelerator = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no")
-    found = accelerator.process_index, accelerator.num_processes
-    given = int(os.environ.get("RANK", "0")), int(os.environ["WORLD_SIZE"])
+    given = f"{os.environ.get('RANK', '0')} of {os.environ['WORLD_SIZE']}"
+    cause: Exception | None = None
+    try:
+        accelerator = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no")
+        found = f"{accelerator.process_index} of {accelerator.num_processes}"
+    except (ValueError, RuntimeError) as error:
+        found, cause = f"alone ({str(error).partition(chr(10))[0]})", error
     if given != found:
         raise ValueError(
-            f"WORLD_SIZE: the environment speaks of process {given[0]} of {given[1]}, but this is {found[0]} of "
-            f"{found[1]}; start all with `accelerate launch`, or unset RANK and WORLD_SIZE to train alone"
-        )
+            f"WORLD_SIZE: the environment speaks of process {given}, but this is {found}; "
+            "start all with `accelerate launch`, or unset RANK and WORLD_SIZE to train alone"
+        ) from cause
     return Distributed(
         accelerator.device, accelerator.process_index, accelerator.num_processes,
         wrap=accelerator.prepare_model, mean=lambda value: accelerator.reduce(value, "mean"),

@@ -23,7 +23,8 @@ def of_bits(*tensors: Tensor | None) -> str:
     for tensor in tensors:
         if tensor is not None:
             h.update(str(tuple(tensor.shape)).encode())
-            h.update(tensor.detach().cpu().reshape(-1).numpy().data)
+            flat = tensor.detach().cpu().reshape(-1)
+            h.update(flat.view(torch.uint8).numpy().data)  # NumPy has no bfloat16
     return h.hexdigest()[:16]
 
 

@@ -30,7 +30,7 @@ from diffusion_lesson.learning.step import (
 )
 from diffusion_lesson.learning.training import Progress
 from diffusion_lesson.process.forward import q_marginal
-from diffusion_lesson.shapes import integers
+from diffusion_lesson.shapes import floats, integers, whole
 
 _BOX, _SIDE = 20, 28  # MNIST's: the ink fits in 20×20, and its centre of mass is the middle of 28×28
 
@@ -126,8 +126,10 @@ def rehearse(
     """
     if config.batch_size % 2:
         raise ValueError(f"batch_size: expected an even number, half new and half old, got {config.batch_size}")
-    if checkpoint_every < 1:
+    if whole(checkpoint_every, "checkpoint_every", "1 or more") < 1:
         raise ValueError(f"checkpoint_every: expected 1 or more, got {checkpoint_every}")
+    floats(new, "new")
+    floats(old, "old")
     old_labels = _labels_of(old, old_labels)
     _refuse(denoiser, {"label": [label], "old_labels": old_labels.cpu().tolist()})
     model, schedule, no_label = denoiser.network, denoiser.schedule, denoiser.classes

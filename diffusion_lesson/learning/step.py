@@ -144,7 +144,9 @@ def learning_rate(step: int, steps: int, highest: float) -> float:
 
 
 def refuse_half(model: nn.Module) -> None:
-    """ValueError where its weights are in half precision: their moving average would stand still."""
+    """ValueError where its weights can't learn, or are in half: their moving average would stand still."""
+    if not isinstance(model, nn.Module) or not any(w.requires_grad for w in model.parameters()):
+        raise ValueError(f"denoiser: expected a network with weights that learn, got {type(model).__name__}")
     if half := [name for name, w in model.named_parameters() if w.dtype in (torch.float16, torch.bfloat16)]:
         raise ValueError(
             f"denoiser: expected weights in single precision, got {half[0]} in half, where averages stand still; "

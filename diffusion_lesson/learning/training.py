@@ -19,7 +19,8 @@ from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import distributed
 from diffusion_lesson.learning.files import one_run
 from diffusion_lesson.learning.step import OPTIMIZERS, Step, learning_rate, refuse_half
-from diffusion_lesson.shapes import Batch, integers, kind
+from diffusion_lesson.networks.unet import UNet
+from diffusion_lesson.shapes import Batch, floats, integers, kind, whole
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def train(
     """Minimise the ε-, v- or x_0-loss (DDPM Algorithm 1; lesson 10); yields a Progress each step.
 
     denoiser: its network learns to predict what it says that it predicts. images: (N, C, H, W) floats in [−1, 1].
-    They stay where they are, and each batch moves to `device`, where the network goes; a GPU with room takes all.
+    They stay as they are. Each batch moves to `device`, where the network goes, and to the dtype of its weights; a
+    GPU with room takes all pictures.
     Every random number comes from `config.seed`: on one CPU, with one thread count, the weights come out the same
     to the bit. On a GPU the convolutions are told to be deterministic, which made two runs equal when it was tried
     (an H100, a network without attention); another kind of GPU gives other bits.
@@ -74,10 +76,13 @@ def train(
     if labels is not None and classes == 0:
         raise ValueError("labels: this network has no classes; make it with classes=…, or give no labels")
     refuse_half(model)
-    if checkpoint_every < 1:
+    if whole(checkpoint_every, "checkpoint_every", "1 or more") < 1:
         raise ValueError(f"checkpoint_every: expected 1 or more, got {checkpoint_every}")
+    floats(images, "images")
     labels = None if labels is None else integers(labels).to(images.device)
     _check(images, labels, classes)
+    if isinstance(plain := getattr(model, "_orig_mod", model), UNet):
+        plain.refuse_shape(images, "images")
     team = distributed(device)
     if config.batch_size % team.world_size:
         raise ValueError(
@@ -85,6 +90,7 @@ def train(
         )
     called = team.wrap(model.to(team.device).train())
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: the same weights under plain names
+    dtype = next(model.parameters()).dtype
     averaged = copy.deepcopy(model).eval().requires_grad_(False)
     drawn_with = replace(denoiser, network=averaged)
     optimizers = OPTIMIZERS[config.optimizer](model, config.learning_rate)
@@ -136,7 +142,7 @@ def train(
         for step in range(first + 1, steps + 1):
             # Every process draws the numbers of the whole batch, and asks the network about its own rows.
             picked = _picked(len(images), config, one.generator, step).to(images.device, non_blocking=True)
-            x0 = images[picked].to(team.device, non_blocking=True)
+            x0 = images[picked].to(team.device, dtype, non_blocking=True)
             y = None if labels is None else labels[picked].to(team.device, non_blocking=True)
             one.prepare(step, learning_rate(step - start, steps - start, config.learning_rate), x0, y)
             of_this_step = config.seed + (step << 32)
@@ -173,8 +179,8 @@ def _picked(count: int, config: TrainConfig, generator: torch.Generator, step: i
 
 def _check(images: Tensor, labels: Tensor | None, classes: int) -> None:
     """Refuse what would train quietly on nonsense."""
-    if len(images) == 0:
-        raise ValueError("images: expected at least one, got none")
+    if images.numel() == 0:
+        raise ValueError(f"images: expected at least one, got none: {kind(images)}")
     if images.min() < -1 or images.max() > 1 or images.isnan().any():
         raise ValueError(
             f"images: expected values in [-1, 1] (to_signed makes them), "

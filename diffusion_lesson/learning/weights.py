@@ -17,6 +17,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from diffusion_lesson.devices import usable
 from diffusion_lesson.learning.cards import Card, from_json
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.files import make_folder, replace_file
@@ -66,7 +67,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> tuple[Denoiser
 
     ValueError where a file is missing, or is not what its card says, and for a classifier's.
     """
-    card = _card_beside(path)
+    device, card = usable(device), _card_beside(path)
     if card.predicts is None:
         raise ValueError(
             f"path: expected a network that draws, {path} is a {card.network}; load_classifier reads it"
@@ -84,7 +85,7 @@ def load_classifier(name: str | Path, device: str | torch.device = "cpu") -> tup
     if name in names() or not _files(path)[1].is_file():
         _refuse_another(str(name), "a classifier", CLASSIFIERS, "load_shipped")
         path = SHIPPED / name
-    card = _card_beside(path)
+    device, card = usable(device), _card_beside(path)
     if card.predicts is not None:
         raise ValueError(f"name: expected a classifier, {path} is a {card.network} that draws; load reads it")
     return _network(path, card, CLASSIFIERS).to(device), card
@@ -108,10 +109,7 @@ def save(path: str | Path, model: Denoiser | nn.Module, card: Card) -> Card:
         raw = to_bytes(
             {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
         )
-        filled = _filled(_outline(card), from_bytes(raw))
-        endless = [key for key, value in filled.items() if not value.isfinite().all()]
-        if endless:
-            raise ValueError(f"not all numbers are finite in {', '.join(endless)}")
+        _filled(_outline(card), from_bytes(raw))
     except (ValueError, TypeError, KeyError, NotImplementedError) as error:  # the last: of tensors without numbers
         raise ValueError(
             f"model: expected the network that its card describes ({card.network}): {error}"
@@ -223,16 +221,18 @@ class _Untouched(TorchFunctionMode):
 
 
 def _filled(outline: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file by the network's names, known to fit it by name, shape and kind of number."""
+    """The tensors of a file by the network's names, known to fit it by name, shape and kind; and finite."""
     kinds = {key: value.dtype for key, value in outline.state_dict().items()}
     try:
         outline.load_state_dict(_plain(tensors), assign=True)
     except RuntimeError as error:  # which of them do not
-        raise ValueError(str(error)) from error
+        raise ValueError(" ".join(str(error).split())) from error
     state = outline.state_dict()
     for key, value in state.items():
         if value.dtype not in (_FLOATS if kinds[key].is_floating_point else (kinds[key],)):
             raise ValueError(f"{key} is {str(value.dtype).removeprefix('torch.')}")
+    if endless := [key for key, value in state.items() if not value.isfinite().all()]:
+        raise ValueError(f"not all numbers are finite in {', '.join(endless[:9])}")
     return state
 
 

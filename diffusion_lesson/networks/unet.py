@@ -110,6 +110,15 @@ class UNet(nn.Module):
             h = upsample(more(block(torch.cat([h, skips.pop()], dim=1), e), e))
         return self.to_pixels(self.head(F.silu(self.norm(h))))  # (B, C, H, W)
 
+    def refuse_shape(self, x: Tensor, name: str) -> None:
+        """ValueError where x has no shape that the network takes."""
+        channels = self.config["channels_in"]
+        if x.ndim != 4 or x.shape[1] != channels or any(n % self.multiple for n in x.shape[2:]):
+            raise ValueError(
+                f"{name}: expected (B, {channels}, H, W), H and W multiples of {self.multiple}, "
+                f"got {tuple(x.shape)}"
+            )
+
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         """Take weights under their earlier names, too: those that ship and old checkpoints hold them."""
         for key in [key for key in state_dict if key.startswith(prefix)]:
@@ -121,11 +130,10 @@ class UNet(nn.Module):
 
         The labels' range is checked where that waits for nothing; elsewhere the look-up refuses a wrong one.
         """
-        if x.ndim != 4 or x.shape[1] != self.config["channels_in"] or any(n % self.multiple for n in x.shape[2:]):
-            raise ValueError(
-                f"x: expected (B, {self.config['channels_in']}, H, W), H and W multiples of {self.multiple}, "
-                f"got {tuple(x.shape)}"
-            )
+        self.refuse_shape(x, "x")
+        own = self.stem.weight.dtype
+        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
+            raise ValueError(f"x: expected {own}, as the weights are, got {x.dtype}".replace("torch.", ""))
         for name, numbers in (("t", t), ("labels", labels)):
             if numbers is not None and (numbers.shape != x.shape[:1] or numbers.dtype.is_floating_point):
                 got = f"{tuple(numbers.shape)} of {str(numbers.dtype).removeprefix('torch.')}"

@@ -13,7 +13,7 @@ from diffusion_lesson.process.gaussian import Gaussian, discretized_log_prob, kl
 from diffusion_lesson.process.prediction import EpsModel
 from diffusion_lesson.process.reverse import Variance, p_prior, p_step
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Nats, PerExample
+from diffusion_lesson.shapes import Batch, Nats, PerExample, floats, kind, whole
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,9 @@ def ledger(
     `partial(discretized_log_prob, levels=17)`.
     Noise: one draw like x0 for each visited t, ascending from t = 1 (after the draw of the steps, if any).
     """
+    floats(x0, "x0")
+    if x0.numel() == 0:
+        raise ValueError(f"x0: expected at least one picture, got {kind(x0)}")
     visited, strata = _every_step(schedule.T) if steps is None else _some_steps(schedule.T, steps, generator)
 
     def both(step: int) -> tuple[Gaussian, Gaussian]:
@@ -112,8 +115,9 @@ def _some_steps(
     T: int, steps: int, generator: torch.Generator | None
 ) -> tuple[list[int], tuple[tuple[int, int], ...]]:
     """`steps` of 2..T: T twice, and two distinct steps drawn from each stratum of the others (three from one)."""
-    if not 4 <= steps < T - 1:
-        raise ValueError(f"steps: expected None for every step, or a count from 4 to T − 2 = {T - 2}, got {steps}")
+    words = f"None for every step, or a count from 4 to T − 2 = {T - 2}"
+    if not 4 <= whole(steps, "steps", words) < T - 1:
+        raise ValueError(f"steps: expected {words}, got {steps}")
     device = generator.device if generator is not None else "cpu"
     sizes, middle = _sizes(T - 2, steps - 2)
     visited: list[int] = []

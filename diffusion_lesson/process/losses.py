@@ -10,7 +10,7 @@ from diffusion_lesson.process.forward import q_marginal
 from diffusion_lesson.process.prediction import EpsModel, v_from_x0_eps
 from diffusion_lesson.process.reverse import Variance, p_variance
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Nats, PerExample, Rows, Steps
+from diffusion_lesson.shapes import Batch, Nats, PerExample, Rows, Steps, floats, whole
 
 
 def eps_loss(
@@ -88,9 +88,12 @@ def _noised(
     schedule: Schedule, x0: Batch, generator: torch.Generator | None, t: Steps | None, eps: Batch | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(t, ε, x_t): a step for each example, its noise, and x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε."""
+    floats(x0, "x0")
     if t is None:
         t = schedule.draw_t(len(x0), generator)
-    t = t.to(x0.device) if isinstance(t, Tensor) else torch.full((len(x0),), t, device=x0.device)
+    if not isinstance(t, Tensor):
+        t = torch.full((len(x0),), whole(t, "t", "a whole number, or a tensor of them"), device=x0.device)
+    t = t.to(x0.device)
     if eps is None:
         eps = noise(x0, generator)
     return t, eps, q_marginal(schedule, t, x0).sample(eps=eps)

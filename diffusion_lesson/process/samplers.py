@@ -11,7 +11,7 @@ from diffusion_lesson.devices import noise
 from diffusion_lesson.process.prediction import EpsModel, x0_from_eps
 from diffusion_lesson.process.reverse import Variance, p_step
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch
+from diffusion_lesson.shapes import Batch, floats, number, whole
 
 
 def ddpm(
@@ -26,6 +26,7 @@ def ddpm(
 
     Yields x_{T−1}, …, x_0: T tensors like xT.
     """
+    floats(xT, "xT")
     x = xT
     for t in schedule.down():
         p = p_step(schedule, t, xt=x, eps_hat=_eps_hat(eps_model, x, t), variance=variance)
@@ -48,8 +49,9 @@ def ddim(
     eta = 0 adds no noise: x_0 is a function of x_T. eta = 1 with steps = T is `ddpm` with "beta_tilde".
     Yields `steps` tensors like xT, the last of them x_0.
     """
-    if not 0 <= eta <= 1:
+    if not 0 <= number(eta, "eta", "0 (no noise) to 1 (DDPM's)") <= 1:
         raise ValueError(f"eta: expected 0 (no noise) to 1 (DDPM's), got {eta}")
+    floats(xT, "xT")
     x = xT
     for t, s in pairwise(_times(schedule, steps)):
         eps = _eps_hat(eps_model, x, t)
@@ -69,6 +71,7 @@ def dpm_solver(schedule: Schedule, xT: Batch, eps_model: EpsModel, *, steps: int
     step before, x̂_0′. h and h′ are how much λ = ln √ᾱ/√(1 − ᾱ) grows in this step and grew in that one. The first
     step, and the last (where λ_0 = ∞), take D = x̂_0. Steps and yields are those of `ddim`; no noise is drawn.
     """
+    floats(xT, "xT")
     x = xT
     x0_before, h_before = xT, inf  # before the first step there is none: h/h′ = 0
     for t, s in pairwise(_times(schedule, steps)):
@@ -97,7 +100,7 @@ def _eps_hat(eps_model: EpsModel, x: Batch, t: int) -> Batch:
 
 def _times(schedule: Schedule, steps: int) -> list[int]:
     """The steps to visit, T first and 0 last, as even as whole numbers can be: round(T k / steps)."""
-    if not 1 <= steps <= schedule.T:
+    if not 1 <= whole(steps, "steps", f"1..{schedule.T} (the schedule's T)") <= schedule.T:
         raise ValueError(f"steps: expected 1..{schedule.T} (the schedule's T), got {steps}")
     return [round(schedule.T * k / steps) for k in range(steps, -1, -1)]
 

@@ -3,15 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import cos, pi, sqrt
-from operator import index
+from math import cos, inf, pi, sqrt
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_lesson.shapes import Batch, Steps, readable
+from diffusion_lesson.shapes import Batch, Steps, floats, number, readable, whole
 
 MOST_STEPS = 100_000  # of a schedule that has a name; a card from elsewhere could ask for any number
 
@@ -40,9 +39,12 @@ class Schedule:
     """
 
     def __init__(self, betas: Sequence[float] | Float[Tensor, " T"]) -> None:
-        if isinstance(betas, Tensor):
-            betas = betas.cpu()  # first, since some devices have no float64
-        beta = torch.as_tensor(betas, dtype=torch.float64, device="cpu")
+        try:
+            if isinstance(betas, Tensor):
+                betas = betas.cpu()  # first, since some devices have no float64
+            beta = torch.as_tensor(betas, dtype=torch.float64, device="cpu")
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"betas: expected β_1..β_T, numbers between 0 and 1, got {betas!r}") from error
         if beta.ndim != 1 or len(beta) == 0 or not ((beta > 0) & (beta < 1)).all():
             raise ValueError(f"betas: expected β_1..β_T, each between 0 and 1, got {betas}")
         self.T = len(beta)
@@ -115,8 +117,9 @@ class Schedule:
 
     def _rows(self, which: int | slice, t: Steps, like: Batch, first: int) -> Tensor:
         """Rows of the table at t, (…, B, 1, …, 1) beside `like`."""
+        floats(like, "like")
         if not isinstance(t, Tensor):
-            low = high = _whole(t)
+            low = high = whole(t, "t", "a whole number, or a tensor of them")
             place: Tensor | slice = slice(low + 1, low + 2)
         elif t.shape != like.shape[:1] or t.is_floating_point() or t.dtype == torch.bool:
             raise ValueError(
@@ -142,28 +145,21 @@ class Schedule:
         return self._copies[kind]
 
 
-def _whole(t: int) -> int:
-    try:
-        return index(t)
-    except TypeError:
-        raise ValueError(f"t: expected a whole number, or a tensor of them, got {t!r}") from None
-
-
 def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
     """β_t on a straight line from β_1 to β_T (DDPM section 4). The blog post's is (1000, 0.00085, 0.012)."""
-    _ends(beta_1, beta_T)
+    _ends(beta_1=beta_1, beta_T=beta_T)
     return Schedule(_line(beta_1, beta_T, _steps(T)))
 
 
 def scaled_linear(T: int = 1000, beta_1: float = 0.00085, beta_T: float = 0.012) -> Schedule:
     """√β_t on a straight line from √β_1 to √β_T: Stable Diffusion's schedule (arXiv:2112.10752, its code)."""
-    _ends(beta_1, beta_T)
+    _ends(beta_1=beta_1, beta_T=beta_T)
     return Schedule([root * root for root in _line(sqrt(beta_1), sqrt(beta_T), _steps(T))])
 
 
-def _ends(beta_1: float, beta_T: float) -> None:
-    for name, value in (("beta_1", beta_1), ("beta_T", beta_T)):
-        if not 0 < value < 1:
+def _ends(**betas: float) -> None:
+    for name, value in betas.items():
+        if not 0 < number(value, name, "a number between 0 and 1") < 1:
             raise ValueError(f"{name}: expected a number between 0 and 1, got {value}")
 
 
@@ -182,6 +178,9 @@ def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Sch
 
     β_t = 1 − f(t)/f(t−1), capped at `beta_max`; the cap acts at the last step or steps.
     """
+    _ends(beta_max=beta_max)
+    if not 0 <= number(offset, "offset") < inf:
+        raise ValueError(f"offset: expected 0 or more, got {offset}")
     f = [cos(pi / 2 * (t / T + offset) / (1 + offset)) ** 2 for t in range(_steps(T) + 1)]
     return Schedule([min(1 - f[t] / f[t - 1], beta_max) for t in range(1, T + 1)])
 
@@ -195,12 +194,13 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 
 def named(kind: str, **arguments: Any) -> Schedule:
     """The schedule that a recipe or a card writes down: `named("cosine", T=200)`."""
-    if kind not in SCHEDULES:
+    if not isinstance(kind, str) or kind not in SCHEDULES:
         raise ValueError(f"kind: expected one of {', '.join(SCHEDULES)}, got {kind!r}")
     return SCHEDULES[kind](**arguments)
 
 
 def _steps(T: int) -> int:
-    if not 1 <= T <= MOST_STEPS:
-        raise ValueError(f"T: expected a number of steps from 1 to {MOST_STEPS:,}, got {T}")
+    words = f"a number of steps from 1 to {MOST_STEPS:,}"
+    if not 1 <= whole(T, "T", words) <= MOST_STEPS:
+        raise ValueError(f"T: expected {words}, got {T}")
     return T

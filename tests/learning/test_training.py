@@ -484,6 +484,14 @@ def test_a_checkpoint_written_with_other_settings_is_refused_with_what_changed(t
         next(train(**(arguments(tmp_path) | model | CHANGES[name])))
 
 
+def test_a_setting_that_only_a_later_version_knows_is_refused_by_name(tmp_path):
+    list(train(Transposed(2, 3), **arguments(tmp_path)))
+    note = json.loads((tmp_path / "checkpoint.json").read_text("utf-8"))
+    edited(tmp_path, settings=note["settings"] | {"weight_decay": 0.1})
+    with pytest.raises(ValueError, match=r"^checkpoint: .* \(weight_decay was 0\.1, is unknown here\); use"):
+        next(train(Transposed(2, 3), **arguments(tmp_path)))
+
+
 def arguments(folder):
     given = {"images": pictures(), "schedule": cosine(10), "labels": torch.arange(20) % 3, "checkpoint": folder}
     return given | OPTIONS | {"steps": 2}
@@ -906,3 +914,16 @@ def test_a_team_that_the_environment_speaks_of_and_that_is_not_there_is_refused(
         ValueError, match=r"^WORLD_SIZE: the environment speaks of process 1 of 2, but this is 0 of 1"
     ):
         next(run(None))
+
+
+@pytest.mark.parametrize(
+    ("world", "words"), [("2", "MASTER_ADDR"), ("many", "invalid literal"), ("0", "this is 0 of 1")]
+)
+def test_a_team_that_can_t_be_joined_is_refused_in_words_about_the_environment(world, words):
+    pytest.importorskip("accelerate")
+    code = "from diffusion_lesson.learning.distributed import distributed; distributed('cpu')"
+    set_ = {key: value for key, value in os.environ.items() if key != "MASTER_ADDR"} | {"WORLD_SIZE": world}
+    done = subprocess.run([sys.executable, "-c", code], env=set_, capture_output=True, text=True)
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("ValueError: WORLD_SIZE: "))
+    assert f"process 0 of {world}, but this is " in line
+    assert words in line

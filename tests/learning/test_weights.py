@@ -528,6 +528,21 @@ def test_a_lack_of_tensors_is_named(path):
         weights.load(path)
 
 
+def test_numbers_that_are_not_finite_are_named(path):
+    file = path.with_suffix(".safetensors")
+    save_file(load_file(file) | {"head.bias": torch.full((1,), torch.nan)}, file)
+    edit(path, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    with pytest.raises(ValueError, match=r"^path: .*small\.safetensors does not .* finite in head\.bias$"):
+        weights.load(path)
+
+
+def test_what_does_not_fit_is_said_in_one_line(path):
+    edit(path, config={"channels_in": 1, "width": 8})
+    with pytest.raises(ValueError, match=r"size mismatch for \S+: copying a param") as refused:
+        weights.load(path)
+    assert len(str(refused.value).splitlines()) == 1
+
+
 def test_nothing_in_the_package_unpickles():
     root = Path(diffusion_lesson.__file__).parent
     pattern = re.compile(r"torch\.(load|save)\b|\b(import|from) (pickle|shelve|joblib)|allow_pickle=True")
