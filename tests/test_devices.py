@@ -87,7 +87,7 @@ def drawn(put, other):
 
 def ledger(put, _):
     decoder = partial(discretized_log_prob, levels=17)
-    found = elbo.ledger(COSINE, put(LEVELS), halves, decoder=decoder, steps=4, generator=generator())
+    found = elbo.ledger(COSINE, put(LEVELS), halves, decoder=decoder, steps=10, generator=generator())
     return [found.prior, found.steps, found.denoising, found.reconstruction]
 
 

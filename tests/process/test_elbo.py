@@ -232,9 +232,9 @@ class TestLedger:
 class TestSteps:
     """An estimate from some of the steps."""
 
-    @pytest.mark.parametrize("T", [6, 7, 9, 14, 60, 61])
+    @pytest.mark.parametrize("T", [12, 13, 14, 60, 61])
     def test_strata_cover_2_to_T_with_two_steps_or_three_from_each_and_T_twice(self, seeded, T):
-        for steps in range(4, T - 1):
+        for steps in range(10, T - 1):
             ours = ledger(
                 linear(T), torch.zeros(1, 1), lambda x, t: x, decoder=density, steps=steps, generator=seeded(steps)
             )
@@ -267,10 +267,8 @@ class TestSteps:
     )
     def test_edges_grow_by_equal_factors(self, seeded, T, steps, sizes):
         # From 2 to T: by √8 in the first, by ∛28 in the second. In the last a stratum shrinks again towards T.
-        ours = ledger(
-            linear(T), torch.zeros(1, 1), lambda x, t: x, decoder=density, steps=steps, generator=seeded(0)
-        )
-        assert [size for _, size in ours.strata] == [*sizes, 1]
+        _, strata = _some_steps(T, steps, seeded(0))
+        assert [size for _, size in strata] == [*sizes, 1]
 
     @pytest.mark.usefixtures("without_type_checks")
     def test_steps_are_drawn_where_their_generator_is(self, monkeypatch):
@@ -299,21 +297,24 @@ class TestSteps:
         # The error is that of the noise at T: neither hidden, nor taken for as large as the term itself.
         assert 0.7 < (sum(claimed) / sum(off)).sqrt() < 1.5
 
-    @pytest.mark.parametrize("steps", [-1, 0, 1, 2, 3, 9, 10])
-    def test_a_count_that_no_strata_can_hold_is_refused(self, steps):
+    @pytest.mark.parametrize("steps", [-1, 0, 4, 9, 13, 14])
+    def test_a_count_that_can_t_tell_its_error_is_refused(self, steps):
         with pytest.raises(
-            ValueError, match=r"^steps: expected None for every step, or a count from 4 to T − 2 = 8"
+            ValueError,
+            match=rf"^steps: expected None for every step, or a count from 10 to T − 2 = 12, got {steps}$",
         ):
-            ledger(linear(10), torch.zeros(1, 1), lambda x, t: x, decoder=density, steps=steps)
+            ledger(linear(14), torch.zeros(1, 1), lambda x, t: x, decoder=density, steps=steps)
+        with pytest.raises(ValueError, match=r"^steps: expected None for every step, since T = 11 has too few"):
+            ledger(linear(11), torch.zeros(1, 1), lambda x, t: x, decoder=density, steps=steps)
 
     def test_repeat_with_the_generator_and_need_none(self, seeded):
         given = linear(30), torch.zeros(1, 1), lambda x, t: x
-        once, again = (ledger(*given, decoder=density, steps=6, generator=seeded(1)) for _ in range(2))
+        once, again = (ledger(*given, decoder=density, steps=10, generator=seeded(1)) for _ in range(2))
         assert torch.equal(once.steps, again.steps)
         assert torch.equal(once.total(), again.total())
-        assert ledger(*given, decoder=density, steps=6).denoising.shape == (1, 6)
+        assert ledger(*given, decoder=density, steps=10).denoising.shape == (1, 10)
 
-    @pytest.mark.parametrize("steps", [6, 7])
+    @pytest.mark.parametrize("steps", [10, 11])
     def test_the_terms_are_those_of_the_full_ledger_at_the_visited_t(self, draw, seeded, script_noise, steps):
         schedule, x0, z = linear(30, 0.02, 0.2), draw(2, 3), draw(2, 3, seed=1)
         script_noise([z] * 30)
@@ -324,7 +325,7 @@ class TestSteps:
         assert torch.equal(some.reconstruction, full.reconstruction)
 
     @pytest.mark.usefixtures("without_type_checks")
-    @pytest.mark.parametrize("steps", [6, 7])
+    @pytest.mark.parametrize("steps", [10, 11])
     def test_the_estimate_is_unbiased(self, seeded, script_noise, steps):
         # With one noise for all t only the choice of steps is left to chance, and the truth is known.
         schedule, x0, z = linear(30, 0.02, 0.2), torch.full((1, 1), 0.5, dtype=F64), torch.ones(1, 1, dtype=F64)
@@ -356,7 +357,7 @@ class TestStandardError:
         assert 1.0 < claimed / ours.denoising_sum().std() < 1.1
 
     @pytest.mark.usefixtures("without_type_checks")
-    @pytest.mark.parametrize("steps", [6, 7, 14])
+    @pytest.mark.parametrize("steps", [10, 11, 14])
     def test_of_some_steps_is_honest(self, seeded, steps):
         schedule, x0 = linear(30, 0.02, 0.2), torch.full((100, 1), 0.5, dtype=F64)
         given = {"eps_model": self.model, "decoder": density}
