@@ -117,7 +117,8 @@ class _Formulas:
         name = self.names[part]
         for case, given in enumerate(seen):
             got, asked = given[part].shape, self.wanted(case, part).shape
-            if got not in (asked, ()) and (asked or given[part].numel() > 1):
+            alike = bool((given[part] == given[part].flatten()[:1]).all())  # one number, written out for all
+            if got not in (asked, ()) and (asked or not alike):
                 wanted = tuple(asked) if asked else "one number"
                 return f"{name} has the shape {tuple(got)} where {wanted} is asked. {self.form}".strip()
         for likeness, change in _KIN.items():

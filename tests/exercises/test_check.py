@@ -65,7 +65,12 @@ def prints(a: float, b: float) -> float:
             lambda a, b: (a + b) ** 2,
             "the sum is the square of what is asked: is a root missing? Hint: add them\n",
         ),
-        ("add", lambda a, b: [a + b, 0.0], "for add(2, 3) the sum is 0 at [1], and should be 5. Hint: add them\n"),
+        (
+            "add",
+            lambda a, b: [a + b, 0.0],
+            "the sum has the shape (2,) where one number is asked. Hint: add them\n",
+        ),
+        ("add", lambda a, b: [7, 7], "for add(2, 3) the sum is 7 at [0], and should be 5. Hint: add them\n"),
         ("add", lambda a, b: a + b if a > 0 else 3.0004, "the sum is 3.0004, and should be 3. Hint: add them\n"),
         ("add", caret, "A power is written ** in Python, not ^. It was called with a = 2, b = 3."),
         ("add", prints, "here\nhere\nhere\nNot yet: you multiplied\n"),

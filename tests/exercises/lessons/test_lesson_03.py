@@ -103,6 +103,7 @@ TestQStep = tries(
         (lambda x, b: ((1 - b) ** 0.5 * x, 3.0), "the mean is right. For my_step("),
         (lambda x, b: ((1 - b) ** 0.5 * x, 2 * b), "the mean is right. The variance is twice what it should be."),
         (lambda x, b: ((1 - b) ** 0.5 * x.sum(), b), "and should be"),
+        (lambda x, b: ((1 - b) ** 0.5 * x, 0 * x + 7), "the variance is 7 at [0, 0], and should be 0.36. Hint"),
         (lambda x, b: ((1 - b) ** 0.5 * x, b, b), "returns 3 values; 2 values are asked"),
         (lambda x, b: {"mean": (1 - b) ** 0.5 * x, "var": b}, "returns a dictionary"),
         (lambda x, b: {(1 - b) ** 0.5, b}, "a set has no order"),
