@@ -25,6 +25,13 @@ def test_lesson_is_canonical(path: Path) -> None:
     assert notebook_tool.text_of(nbformat.reads(text, as_version=4)) == text
 
 
+def test_of_a_live_control_the_form_keeps_the_picture() -> None:
+    shown = _picture('<img alt="a curve">')
+    shown.data[notebook_tool.VIEW] = {"model_id": "ab"}
+    (out,) = notebook_tool.normalise(_notebook(outputs=(shown,))).cells[1].outputs
+    assert set(out.data) == {"image/png", "text/html"}
+
+
 def test_there_are_lessons() -> None:
     assert LESSONS
 
@@ -52,6 +59,7 @@ def _picture(page: str | None):
         (_notebook(outputs=(new_output("stream", text="in /home/me/x.py"),)), "absolute path"),
         (_notebook(outputs=(new_output("error", ename="ValueError", evalue="", traceback=[]),)), "ValueError"),
         (_notebook(outputs=(_picture(None),)), "alt text"),
+        (_notebook(outputs=(new_output("display_data", data={notebook_tool.VIEW: {}}),)), "a kernel that is gone"),
         (_notebook(outputs=(_picture('<img src="x" alt="">'),)), "alt text"),
         (_notebook(text=r"$$a = b \tag{3.1}$$"), r"equation \(3.1\) has no cell"),
         (_notebook(source="# Check (3.2)\n1"), "checks no equation"),
