@@ -1,12 +1,15 @@
 """The lessons as files: what nbval would let pass is caught here, and the catcher is tested itself."""
 
+import io
 import re
 import symtable
+from base64 import b64decode
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from tools import notebook_tool
 
@@ -30,6 +33,20 @@ def test_of_a_live_control_the_form_keeps_the_picture() -> None:
     shown.data[notebook_tool.VIEW] = {"model_id": "ab"}
     (out,) = notebook_tool.normalise(_notebook(outputs=(shown,))).cells[1].outputs
     assert set(out.data) == {"image/png", "text/html"}
+
+
+def _seen_through(picture: bytes) -> bool:
+    return Image.open(io.BytesIO(picture)).convert("RGBA").getchannel("A").getextrema()[0] < 255
+
+
+def test_every_picture_has_paper_of_its_own_and_so_is_readable_in_a_dark_theme() -> None:
+    clear = io.BytesIO()
+    Image.new("RGBA", (2, 2), (0, 0, 0, 254)).save(clear, "png")
+    assert _seen_through(clear.getvalue())
+    codes = re.compile(r'(?:data:image/\w+;base64,|"image/png": ")([A-Za-z0-9+/=]+)')
+    found = {path.name: codes.findall(path.read_text("utf-8").replace("\\n", "")) for path in LESSONS}
+    assert sum(map(len, found.values())) > 300
+    assert [name for name, each in found.items() if any(_seen_through(b64decode(code)) for code in each)] == []
 
 
 def test_there_are_lessons() -> None:
