@@ -1,12 +1,15 @@
 """The lessons as files: what nbval would let pass is caught here, and the catcher is tested itself."""
 
+import io
 import re
 import symtable
+from base64 import b64decode
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from tools import notebook_tool
 
@@ -23,6 +26,27 @@ def test_lesson_has_no_fault(path: Path) -> None:
 def test_lesson_is_canonical(path: Path) -> None:
     text = path.read_text("utf-8")
     assert notebook_tool.text_of(nbformat.reads(text, as_version=4)) == text
+
+
+def test_of_a_live_control_the_form_keeps_the_picture() -> None:
+    shown = _picture('<img alt="a curve">')
+    shown.data[notebook_tool.VIEW] = {"model_id": "ab"}
+    (out,) = notebook_tool.normalise(_notebook(outputs=(shown,))).cells[1].outputs
+    assert set(out.data) == {"image/png", "text/html"}
+
+
+def _seen_through(picture: bytes) -> bool:
+    return Image.open(io.BytesIO(picture)).convert("RGBA").getchannel("A").getextrema()[0] < 255
+
+
+def test_every_picture_has_paper_of_its_own_and_so_is_readable_in_a_dark_theme() -> None:
+    clear = io.BytesIO()
+    Image.new("RGBA", (2, 2), (0, 0, 0, 254)).save(clear, "png")
+    assert _seen_through(clear.getvalue())
+    codes = re.compile(r'(?:data:image/\w+;base64,|"image/png": ")([A-Za-z0-9+/=]+)')
+    found = {path.name: codes.findall(path.read_text("utf-8").replace("\\n", "")) for path in LESSONS}
+    assert sum(map(len, found.values())) > 300
+    assert [name for name, each in found.items() if any(_seen_through(b64decode(code)) for code in each)] == []
 
 
 def test_there_are_lessons() -> None:
@@ -52,6 +76,7 @@ def _picture(page: str | None):
         (_notebook(outputs=(new_output("stream", text="in /home/me/x.py"),)), "absolute path"),
         (_notebook(outputs=(new_output("error", ename="ValueError", evalue="", traceback=[]),)), "ValueError"),
         (_notebook(outputs=(_picture(None),)), "alt text"),
+        (_notebook(outputs=(new_output("display_data", data={notebook_tool.VIEW: {}}),)), "a kernel that is gone"),
         (_notebook(outputs=(_picture('<img src="x" alt="">'),)), "alt text"),
         (_notebook(text=r"$$a = b \tag{3.1}$$"), r"equation \(3.1\) has no cell"),
         (_notebook(source="# Check (3.2)\n1"), "checks no equation"),

@@ -8,11 +8,8 @@ exclude_patterns = ["_build"]
 templates_path: list[str] = []
 
 nb_execution_mode = "off"
-# A live control has no kernel here; its stored picture is what is seen.
-nb_mime_priority_overrides = [("*", "application/vnd.jupyter.widget-view+json", None)]
 myst_enable_extensions = ["dollarmath", "amsmath", "attrs_block"]
 myst_heading_anchors = 3
-suppress_warnings = ["mystnb.unknown_mime_type"]
 
 html_theme = "sphinx_book_theme"
 html_title = project

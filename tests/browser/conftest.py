@@ -22,6 +22,7 @@ from nbconvert import HTMLExporter
 from PIL import Image
 
 from tests.browser import chrome
+from tools import notebook_tool
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -199,7 +200,7 @@ def lab(chromium, executed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     nbformat.write(notebook(), folder / "lesson.ipynb")
     nbformat.write(executed, folder / "executed.ipynb")
-    signed = copy.deepcopy(executed)
+    signed = notebook_tool.normalise(copy.deepcopy(executed))  # as a lesson is committed
     signed.metadata["title"] = "signed"  # a signature is of the content, and the other one is to be without
     nbformat.write(signed, folder / "trusted.ipynb")
     sign = [sys.executable, "-m", "jupyter", "trust", str(folder / "trusted.ipynb")]

@@ -212,6 +212,10 @@ def test_in_a_notebook_that_make_lab_trusted_the_slider_is_alive_before_anything
     slider.wait_for(timeout=60_000)
     slider.evaluate("s => { s.value = 7; s.oninput() }")
     assert page.locator("figure output").first.inner_text() == "t = 70"
+    live = page.locator("img[alt='A curve on grey 50']")  # no kernel knows the control; its picture is stored
+    live.scroll_into_view_if_needed(timeout=20_000)
+    assert live.is_visible()
+    assert page.get_by_text("Error displaying widget").count() == 0
     page.close()
 
 
