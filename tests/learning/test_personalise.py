@@ -147,7 +147,9 @@ def test_rehearsal_learns_the_new_and_keeps_the_old() -> None:
 
 
 def test_the_rehearsed_half_asks_for_no_change_before_there_is_one(monkeypatch) -> None:
-    monkeypatch.setitem(LOSSES, "v", lambda schedule, model, x0, g, t: torch.zeros(len(x0)))  # nothing new to learn
+    monkeypatch.setitem(
+        LOSSES, "v", lambda schedule, model, x0, g, t: torch.zeros(len(x0))
+    )  # nothing new to learn
     model = network()
     loop = rehearsal(model, TrainConfig(steps=1, batch_size=16, drop_labels=0.1), OLD[:6])
     assert next(loop).loss == 0
