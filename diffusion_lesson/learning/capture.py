@@ -143,13 +143,18 @@ class Late:
             self._check(step, self.latest)
 
 
+def has_dropout(model: nn.Module) -> bool:
+    """Whether a part of it leaves features out while it trains."""
+    return any(isinstance(part, _DropoutNd) and part.p > 0 for part in model.modules())
+
+
 @contextmanager
-def seeded(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
-    """Dropout draws from the device's own generator: while the model has some, that one begins with `seed`.
+def seeded(drops: bool, seed: int, device: torch.device) -> Iterator[None]:
+    """Dropout draws from the device's own generator: where the model `drops`, that one begins with `seed`.
 
     It goes on afterwards as if nothing had been drawn. A graph takes the seed at each replay.
     """
-    if not any(isinstance(part, _DropoutNd) and part.p > 0 for part in model.modules()):
+    if not drops:
         yield
         return
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

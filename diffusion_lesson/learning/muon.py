@@ -124,7 +124,16 @@ def adamw(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
 
 def muon(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the weights of linear and convolutional layers, AdamW for biases, norms and tables."""
-    matrices = [m.weight for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    return _shared([m.weight for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)], model, lr)
+
+
+def muon_kernels(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
+    """Muon for the kernels of convolutional layers alone, AdamW for the rest: better in a very short training."""
+    return _shared([m.weight for m in model.modules() if isinstance(m, nn.Conv2d)], model, lr)
+
+
+def _shared(matrices: list[Tensor], model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
+    """Muon for these, AdamW for the others."""
     taken = {id(w) for w in matrices}
     others = [p for p in model.parameters() if id(p) not in taken]
     optimizers: list[torch.optim.Optimizer] = []

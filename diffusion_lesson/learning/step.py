@@ -18,7 +18,7 @@ from diffusion_lesson.process.schedule import Schedule
 from diffusion_lesson.shapes import Batch
 
 LOSSES: dict[str, Callable[..., Tensor]] = {"eps": eps_loss, "v": v_loss, "x0": x0_loss}
-OPTIMIZERS = {"adamw": muon.adamw, "muon": muon.muon}
+OPTIMIZERS = {"adamw": muon.adamw, "muon": muon.muon, "muon-kernels": muon.muon_kernels}
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # what the network computes in
 WARM_UP = 100  # steps over which the learning rate rises
 
@@ -48,7 +48,11 @@ class Step:
     latest: list[float] = field(default_factory=list, init=False)  # loss and norm, where they are read at once
 
     def __post_init__(self) -> None:
-        """Where numbers stay on the device, make room for them there."""
+        """List the weights once, as walking through a network takes longer than an optimizer's step.
+
+        Where numbers stay on the device, make room for them there.
+        """
+        self.weights, self.averages = tensors(self.denoiser.network), tensors(self.averaged)
         self.rate, self.share_there, self.overflowed = torch.zeros(3, device=self.generator.device)
         if self.numbers_stay:
             self.share = self.share_there
@@ -76,7 +80,7 @@ class Step:
     def __call__(self) -> Tensor:
         """Do it. (2,): the loss, and the norm of its gradient before clipping."""
         config, classes, generator = self.config, self.denoiser.classes, self.generator
-        x0, y, model = self.x0, self.y, self.denoiser.network
+        x0, y, (weights, _) = self.x0, self.y, self.weights
         if config.mirror:
             x0 = mirrored(x0, generator)
         if y is not None:
@@ -86,15 +90,16 @@ class Step:
         schedule = self.denoiser.schedule
         t = DRAWS[config.t_drawn](schedule, len(x0), generator)
         loss = LOSSES[self.denoiser.predicts](schedule, answer, x0, generator, t=t)[self.rows].mean()
-        model.zero_grad()
+        for w in weights:
+            w.grad = None
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        norm = nn.utils.clip_grad_norm_(weights, 1.0)
         # Together, since on a GPU each reading waits for all work before it.
         numbers = torch.stack([self.mean(loss.detach()), norm])
         self._guard(numbers)
         for each in self.optimizers:
             each.step()
-        move_average(self.averaged, model, self.share)
+        move_average(self.averages, self.weights, self.share)
         return numbers
 
     def _guard(self, numbers: Tensor) -> None:
@@ -173,19 +178,28 @@ def update_ema(averaged: nn.Module, model: nn.Module, step: int, ema: float) -> 
 
     (BatchNorm's buffers are averages already.)
     """
-    move_average(averaged, model, 1 - ema_share(step, ema))
+    move_average(tensors(averaged), tensors(model), 1 - ema_share(step, ema))
+
+
+def tensors(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """(its parameters, its buffers)."""
+    return list(model.parameters()), list(model.buffers())
 
 
 @torch.no_grad()
-def move_average(averaged: nn.Module, model: nn.Module, share: float | Tensor) -> None:
-    """averaged ← averaged + share (model − averaged), share a number, or one on the device; buffers are copied."""
-    averages: list[Tensor] = list(averaged.parameters())
-    weights: list[Tensor] = list(model.parameters())
+def move_average(
+    averaged: tuple[list[Tensor], list[Tensor]], model: tuple[list[Tensor], list[Tensor]], share: float | Tensor
+) -> None:
+    """averaged ← averaged + share (model − averaged), share a number, or one on the device; buffers are copied.
+
+    Both as `tensors` gives them.
+    """
+    (averages, buffers), (weights, latest) = averaged, model
     if isinstance(share, Tensor):
         ways = torch._foreach_sub(weights, averages)
         torch._foreach_mul_(ways, share)
         torch._foreach_add_(averages, ways)
     else:
         torch._foreach_lerp_(averages, weights, share)
-    for buffer, latest in zip(averaged.buffers(), model.buffers(), strict=True):
-        buffer.copy_(latest)
+    for buffer, new in zip(buffers, latest, strict=True):
+        buffer.copy_(new)

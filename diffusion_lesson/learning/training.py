@@ -126,6 +126,7 @@ def train(
         late = capture.Late(recorder.send, one.check) if recorder is not None else None
         images, labels = _pictures(images, labels, team.device)
         saved = step = first
+        drops = capture.has_dropout(model)
 
         def loss_read(*, now: bool) -> float:
             if late is not None and now:
@@ -146,7 +147,7 @@ def train(
             y = None if labels is None else labels[picked].to(team.device, non_blocking=True)
             one.prepare(step, learning_rate(step - start, steps - start, config.learning_rate), x0, y)
             of_this_step = config.seed + (step << 32)
-            with capture.deterministic(team.device), capture.seeded(model, of_this_step, team.device):
+            with capture.deterministic(team.device), capture.seeded(drops, of_this_step, team.device):
                 numbers = run()
             ends = step % checkpoint_every == 0 or step == steps
             if late is not None:

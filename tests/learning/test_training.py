@@ -249,6 +249,15 @@ def test_half_of_the_pictures_are_mirrored_and_none_is_turned_otherwise():
     assert seen[True] == pytest.approx(0.5, abs=0.05)  # 4.5 standard errors
 
 
+def test_a_step_does_not_walk_through_the_network_to_find_its_weights(monkeypatch):
+    walks, real = [], nn.Module._named_members
+    monkeypatch.setattr(
+        nn.Module, "_named_members", lambda self, *given, **more: walks.append(1) or real(self, *given, **more)
+    )
+    counts = [len(walks) for _ in run(None)]
+    assert counts[-1] == counts[0] > 0
+
+
 class Clock(Onlooker):
     """Keeps the steps that it is asked about."""
 
