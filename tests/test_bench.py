@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import colour, colour_page, dogs, dogs_table, draw, floors, jobs, make_it_yours, peers, run, table
+from bench import colour, colour_page, dogs, dogs_table, draw, floors, jobs, make_it_yours_table, peers, run, table
 from diffusion_lesson.learning import data, metrics, results, weights
 
 ROOT = Path(__file__).parents[1]
@@ -122,7 +122,7 @@ def test_the_floors_in_the_readme_are_those_of_the_cards_and_the_bench():
 
 def test_the_page_of_make_it_yours_is_that_of_its_results():
     results = json.loads((BENCH / "make_it_yours.json").read_text("utf-8"))
-    assert make_it_yours.report(results) == (BENCH / "make_it_yours.md").read_text("utf-8")
+    assert make_it_yours_table.report(results) == (BENCH / "make_it_yours.md").read_text("utf-8")
 
 
 def a_set(count, seed=0):
