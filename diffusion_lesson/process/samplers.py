@@ -11,7 +11,7 @@ from diffusion_lesson.devices import noise
 from diffusion_lesson.process.prediction import EpsModel, x0_from_eps
 from diffusion_lesson.process.reverse import Variance, p_step
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, floats, number, whole
+from diffusion_lesson.shapes import Batch, floats, number, readable, whole
 
 
 def ddpm(
@@ -30,7 +30,7 @@ def ddpm(
     x = xT
     for t in schedule.down():
         p = p_step(schedule, t, xt=x, eps_hat=_eps_hat(eps_model, x, t), variance=variance)
-        x = (p.sample(generator) if t > 1 else p.mean).to(xT)
+        x = _like(xT, p.sample(generator) if t > 1 else p.mean)
         yield x
 
 
@@ -58,7 +58,7 @@ def ddim(
         x0_hat = x0_from_eps(schedule, t, xt=x, eps=eps)
         (alpha_bar_t, one_minus_t), (alpha_bar_s, one_minus_s) = schedule.shares(t), schedule.shares(s)
         var = eta**2 * one_minus_s / one_minus_t * (1 - alpha_bar_t / alpha_bar_s)
-        x = (sqrt(alpha_bar_s) * x0_hat + sqrt(one_minus_s - var) * eps).to(xT)
+        x = _like(xT, sqrt(alpha_bar_s) * x0_hat + sqrt(one_minus_s - var) * eps)
         if eta > 0 and s > 0:
             x = x + sqrt(var) * noise(x, generator)
         yield x
@@ -79,7 +79,7 @@ def dpm_solver(schedule: Schedule, xT: Batch, eps_model: EpsModel, *, steps: int
         h = _half_log_snr(schedule, s) - _half_log_snr(schedule, t)
         D = x0_hat + (h / (2 * h_before) if s > 0 else 0.0) * (x0_hat - x0_before)
         (signal_t, noise_t), (signal_s, noise_s) = (map(sqrt, schedule.shares(n)) for n in (t, s))
-        x = (noise_s / noise_t * x + (signal_s - signal_t * noise_s / noise_t) * D).to(xT)
+        x = _like(xT, noise_s / noise_t * x + (signal_s - signal_t * noise_s / noise_t) * D)
         x0_before, h_before = x0_hat, h
         yield x
 
@@ -90,6 +90,17 @@ def last(walk: Iterable[Batch]) -> Batch:
     if not ends:
         raise ValueError("walk: expected at least one step, got none (a walk can be taken only once)")
     return ends.pop()
+
+
+def _like(xT: Batch, x: Batch) -> Batch:
+    """x in the precision of xT. ValueError where numbers of a CPU grew beyond what half precision holds."""
+    kept = x.to(xT)
+    if kept.dtype == torch.float16 and readable(kept) and not kept.isfinite().all() and x.isfinite().all():
+        raise ValueError(
+            f"xT: float16 can't hold this walk, which grew to {x.abs().max().item():.2g}; "
+            "use another precision, or an eps_model that is clipped"
+        )
+    return kept
 
 
 @torch.no_grad()

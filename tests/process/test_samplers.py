@@ -400,3 +400,10 @@ class TestLast:
         last(walk)
         with pytest.raises(ValueError, match=r"^walk: expected at least one step"):
             last(walk)
+
+
+@pytest.mark.parametrize("sampler", [ddim, dpm_solver])
+def test_a_walk_that_half_precision_cannot_hold_is_refused(sampler, draw):
+    walk = sampler(cosine(12_000), draw(2, 1, 4, 4).half(), lambda x, t: 0.5 * x, steps=20)
+    with pytest.raises(ValueError, match=r"^xT: float16 can't hold this walk, which grew to "):
+        last(walk)
