@@ -169,9 +169,9 @@ def own() -> tuple[Tensor, Tensor]:
 
     def piece(number: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(number)
-        told = labels.split(PIECE)[number]
-        noise = torch.randn(len(told), 3, card.size, card.size, generator=generator)
-        x = draw(denoiser, noise, labels=told, guidance_scale=SCALE, steps=STEPS, generator=generator)
+        piece = labels.split(PIECE)[number]
+        noise = torch.randn(len(piece), 3, card.size, card.size, generator=generator)
+        x = draw(denoiser, noise, labels=piece, guidance_scale=SCALE, steps=STEPS, generator=generator)
         print(f"{(number + 1) * PIECE} of {COUNT} drawn", flush=True)
         return {"pictures": data.to_uint8(x)}
 
@@ -193,10 +193,12 @@ def tell(results: dict[str, Any]) -> None:
     """Write into the two cards what was measured here; what was measured elsewhere stays."""
     ruler, ours = results["yardstick"], results["drawn"]
     plain, n = ruler["floors"], ours["n"]
-    told = [floors.record_of(entry["mean"], int(k), way) for way, row in plain.items() for k, entry in row.items()]
+    records = [
+        floors.record_of(entry["mean"], int(k), way) for way, row in plain.items() for k, entry in row.items()
+    ]
     share = round(ruler["accuracy"]["test"], 4)
     accuracy = Result(metric="accuracy", values=(share,), n=10_000, how="all test copies")
-    floors.write("classifier-cifar10", [accuracy, *told])
+    floors.write("classifier-cifar10", [accuracy, *records])
     drawn_by = {"n": n, "sampler": "DDIM η = 1", "steps": ours["steps"], "guidance_scale": ours["guidance"]}
     found = [
         Result(metric="frechet_distance", values=(round(value, 2),), how=AGAINST[words], **drawn_by)

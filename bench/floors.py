@@ -79,22 +79,22 @@ def tell(name: str) -> None:
     kind = name.removeprefix("classifier-").partition("-")[0]
     (left_out,) = re.findall(r"without (\d)", card.data) or ["-1"]
     rows, labels, real = _features(kind, int(left_out))
-    told: list[Result] = []
+    records: list[Result] = []
     if kind == "digits":
         count = len(rows) + len(real)
         found = against_itself(torch.cat([rows, real]))
-        told.append(record_of(found, count, f"{count:,} real against {count:,} others"))
+        records.append(record_of(found, count, f"{count:,} real against {count:,} others"))
     elif card.predicts:
         for n in sorted(
             {record.n for record in card.measured if record.metric == "frechet_distance" and record.n}
         ):
             found = floor(rows, labels, metrics.moments(real), n, "classes in turn")["mean"]
-            told.append(record_of(found, n, "classes in turn"))
+            records.append(record_of(found, n, "classes in turn"))
     else:
         both = floors(rows, labels, metrics.moments(real), (500, 1000, 2000, 5000))
-        told += [record_of(both[way][n]["mean"], int(n), way) for n in both[KINDS[0]] for way in KINDS]
-    write(name, [record for record in card.measured if record.metric != "floor"] + told)
-    print(name, *told, sep="; ", flush=True)
+        records += [record_of(both[way][n]["mean"], int(n), way) for n in both[KINDS[0]] for way in KINDS]
+    write(name, [record for record in card.measured if record.metric != "floor"] + records)
+    print(name, *records, sep="; ", flush=True)
 
 
 def write(name: str, measured: Iterable[Result]) -> None:

@@ -47,7 +47,7 @@ PLANS = {
     "ddpm-pytorch": Plan(200, 50, (1.0,), (8, 40)),
 }
 OURS = Plan(500, 250, (0.05, 0.1, 0.2, 0.4, 0.7, 1.0), (200, None))
-QUICK = Plan(4, 4, (0.5, 1.0), (2, 4), 1)
+QUICK = Plan(4, 4, (0.5, 1.0), (2, 10), 1)
 MANY = 5000  # pictures of ours, by the sampler that a reader of the package would choose
 
 PEERS = ("course", "course-labels", "ddpm-pytorch")

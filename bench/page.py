@@ -34,8 +34,8 @@ const {network, ddim, normals} = globalThis.diffusionLesson[key], net = network(
 const size = net.unet.config.size ** 2;
 for (let seed = 0; seed < Number(count); seed++) {
   let last;
-  const told = {steps: Number(steps), eta: 1, label: seed % 10, z: normals(seed, 1)};
-  for (last of ddim(net, normals(seed)(size), told));
+  const options = {steps: Number(steps), eta: 1, label: seed % 10, z: normals(seed, 1)};
+  for (last of ddim(net, normals(seed)(size), options));
   all.push(Buffer.from(last.x.buffer));
 }
 require("fs").writeFileSync(out, Buffer.concat(all));

@@ -82,8 +82,8 @@ def test_what_the_course_changes_of_a_lived_in_environment_is_named(bare, monkey
         {"numpy": "2.1.3", "old": "1", "torch": "2.11.0"},
         {"numpy": "2.3", "torch": "2.11.0", "new": "1"},
     )
-    told = iter([before, after])
-    monkeypatch.setattr(environments, "installed", lambda environment: next(told))
+    versions = iter([before, after])
+    monkeypatch.setattr(environments, "installed", lambda environment: next(versions))
     monkeypatch.setattr(environments, "interpreter", lambda version: sys.executable)
     monkeypatch.setattr(
         environments.subprocess, "run", lambda command, **_: (bare / "kept/one").mkdir(parents=True, exist_ok=True)

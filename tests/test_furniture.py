@@ -153,5 +153,5 @@ def test_without_a_table_for_the_address_nothing_else_is_written(copy):
 
 
 def test_readme_tells_the_address_of_pyproject():
-    (told,) = publish._LINES.findall((ROOT / "README.md").read_text("utf-8"))
-    assert told == publish.in_readme(repository())
+    (lines,) = publish._LINES.findall((ROOT / "README.md").read_text("utf-8"))
+    assert lines == publish.in_readme(repository())

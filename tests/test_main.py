@@ -163,15 +163,15 @@ def two_classes(tmp_path_factory):
 
 def labels_asked_for(monkeypatch, folder, out, *more):
     """Which labels and what guidance the shell draws with."""
-    heard = []
+    recorded = []
 
     def listen(denoiser, noise, *, labels, guidance_scale, **_):
-        heard.append((None if labels is None else labels.tolist(), guidance_scale))
+        recorded.append((None if labels is None else labels.tolist(), guidance_scale))
         return noise.clamp(-1, 1)
 
     monkeypatch.setattr(shell, "draw", listen)
     assert shell.main([*SAMPLE, "--model", str(folder), "--out", str(out / "a.png"), *more]) == 0
-    return heard
+    return recorded
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,8 @@ def test_a_network_with_classes_draws_them_in_turn_or_one_by_name_or_number(
 
 
 def test_guidance_is_passed_on(two_classes, tmp_path, monkeypatch):
-    heard = labels_asked_for(monkeypatch, two_classes, tmp_path, "--count", "1", "--guidance", "2.5")
-    assert heard == [([0], 2.5)]
+    recorded = labels_asked_for(monkeypatch, two_classes, tmp_path, "--count", "1", "--guidance", "2.5")
+    assert recorded == [([0], 2.5)]
 
 
 def test_a_network_without_classes_is_given_no_labels(trained, tmp_path, monkeypatch):

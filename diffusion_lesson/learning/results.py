@@ -58,8 +58,8 @@ class Result:
             f"seed{'s' * (len(self.seeds) > 1)} {', '.join(map(str, self.seeds))}" if self.seeds else "",
             ", ".join(f"{name} {value:g}" for name, value in self.parts.items()),
         ]  # fmt: skip
-        told = "; ".join(filter(None, notes))
-        return f"{WORDS.get(self.metric, self.metric)} {numbers}".strip() + (f" ({told})" if told else "")
+        words = "; ".join(filter(None, notes))
+        return f"{WORDS.get(self.metric, self.metric)} {numbers}".strip() + (f" ({words})" if words else "")
 
     def as_json(self) -> dict[str, Any]:
         """What `read` reads again: the fields that say anything."""

@@ -139,15 +139,15 @@ class PageSampler:
     def _controls(self) -> str:
         network = self.network
         count = network.config["classes"]
-        told = [("-1", "any"), *((str(k), str(k)) for k in range(count))]
+        labels = [("-1", "any"), *((str(k), str(k)) for k in range(count))]
         first = str(count // 2) if self.kind == "walk" else "-1"
-        label = [_choice("label", "label", told, first)] if count else []
+        label = [_choice("label", "label", labels, first)] if count else []
         seed = [_seed(), _button("again", "New noise")]
         if self.kind == "digit":
             row = "".join(
                 f'<button {_BUTTON} {KEYS} name="draw" data-label="{value}" '
                 f'aria-label="draw {"any digit" if value == "-1" else "a " + name}">{name}</button>'
-                for value, name in told
+                for value, name in labels
             )
             return _row([row]) + '<div data-role="shelf" style="display:flex;flex-wrap:wrap;gap:4px"></div>'
         if self.kind == "denoise":

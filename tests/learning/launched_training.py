@@ -1,4 +1,4 @@
-"""One process of `accelerate launch`: trains, and leaves what it heard as JSON. Run by test_training.py."""
+"""One process of `accelerate launch`: trains, and leaves what it recorded as JSON. Run by test_training.py."""
 
 import json
 import os
@@ -33,9 +33,9 @@ def main():
     checkpoints.save = lambda *given: (saves.append(given[2]["step"]), save(*given))
     net, loop = training(folder, seed=rank)  # process 0's weights must reach the others
     net.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
-    heard = [next(loop).loss for _ in range(stop)]
+    recorded = [next(loop).loss for _ in range(stop)]
     loop.close()
-    note = {"losses": heard, "rows": rows, "saves": saves, "main": main_process()}
+    note = {"losses": recorded, "rows": rows, "saves": saves, "main": main_process()}
     folder.with_name(f"process-{rank}.json").write_text(json.dumps(note), "utf-8")
 
 

@@ -244,9 +244,9 @@ def test_a_folder_that_makes_no_class_is_told(tmp_path):
     folder(tmp_path, "dog", "cat")
     (tmp_path / "owl" / "deep").mkdir(parents=True)
     (tmp_path / "ant").mkdir()
-    with pytest.warns(UserWarning, match="^path: no class comes of ant, owl: no picture") as told:
+    with pytest.warns(UserWarning, match="^path: no class comes of ant, owl: no picture") as warned:
         assert image_folder(tmp_path, 4).names == ("cat", "dog")
-    assert len(told) == 1
+    assert len(warned) == 1
 
 
 def test_what_systems_leave_in_folders_is_passed_over(tmp_path):

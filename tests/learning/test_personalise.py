@@ -124,18 +124,18 @@ def rehearsal(model, config, new=TWO):
 
 
 def test_rehearsal_learns_the_new_and_keeps_the_old() -> None:
-    schedule, new, told = cosine(50), TWO, torch.full((2,), 7)
+    schedule, new, sevens = cosine(50), TWO, torch.full((2,), 7)
     config = TrainConfig(steps=150, batch_size=8, learning_rate=1e-2, ema=0.5)
     ways = {
         "rehearse": rehearsal(network(), config),
-        "alone": train(Denoiser(network(), schedule, "v", 10), new, config, labels=told),
+        "alone": train(Denoiser(network(), schedule, "v", 10), new, config, labels=sevens),
     }
     before, moved, x, t = network(), {}, noise(40, 8, seed=2), torch.full((40,), 10)
 
     @torch.no_grad()
     def loss(model):
         g = torch.Generator().manual_seed(0)
-        x0, labels = new.repeat(50, 1, 1, 1), told.repeat(50)
+        x0, labels = new.repeat(50, 1, 1, 1), sevens.repeat(50)
         return LOSSES["v"](schedule, partial(model, labels=labels), x0, g).mean()
 
     for way, loop in ways.items():
@@ -155,14 +155,14 @@ def test_the_rehearsed_half_asks_for_no_change_before_there_is_one(monkeypatch) 
 
 
 def test_rehearsal_tells_halves_and_drops_labels() -> None:
-    told = []
+    asked = []
     model = network()
     model.register_forward_hook(
-        lambda part, given, named, out: told.append((*given, *named.values())[2]), with_kwargs=True
+        lambda part, given, named, out: asked.append((*given, *named.values())[2]), with_kwargs=True
     )
     list(rehearsal(model, TrainConfig(steps=20, batch_size=100, drop_labels=0.2), OLD[:6]))
     new, old, old_before = (
-        torch.cat(told[k::3]) for k in range(3)
+        torch.cat(asked[k::3]) for k in range(3)
     )  # the copy, which answers as before, is asked last
     assert torch.equal(old, old_before)
     assert set(new.tolist()) == {7, 10}
@@ -269,8 +269,8 @@ def test_a_checkpoint_of_another_rehearsal_is_refused_with_what_changed(tmp_path
 
 
 def test_a_training_does_not_go_on_as_a_rehearsal(tmp_path) -> None:
-    config, told = TrainConfig(**STOPPING, seed=3), torch.full((2,), 7)
-    list(train(Denoiser(network(), cosine(50), "v", 10), TWO, config, labels=told, checkpoint=tmp_path))
+    config, sevens = TrainConfig(**STOPPING, seed=3), torch.full((2,), 7)
+    list(train(Denoiser(network(), cosine(50), "v", 10), TWO, config, labels=sevens, checkpoint=tmp_path))
     with pytest.raises(ValueError, match=r"^checkpoint: .* was written with other settings"):
         kept(tmp_path)
 
@@ -298,11 +298,11 @@ class Wrapped(torch.nn.Module):
 
 def test_without_a_label_is_what_the_denoiser_says_and_never_class_0() -> None:
     # DDP, for one, hides the network's attributes. "No label" is then the denoiser's word, or there is none.
-    told, learner = [], Denoiser(Wrapped(), cosine(50), "v", classes=10)
-    learner.network.inside.register_forward_hook(lambda part, given, out: told.append(given[2]))
+    asked, learner = [], Denoiser(Wrapped(), cosine(50), "v", classes=10)
+    learner.network.inside.register_forward_hook(lambda part, given, out: asked.append(given[2]))
     config = TrainConfig(steps=3, batch_size=4, drop_labels=1.0)
     list(personalise.rehearse(learner, OLD[:6], 7, OLD, OLD_LABELS, config))
-    assert set(torch.cat(told).tolist()) == {10}
+    assert set(torch.cat(asked).tolist()) == {10}
     nobody_knows = Denoiser(Wrapped(), cosine(50), "v")
     with pytest.raises(ValueError, match=r"^denoiser: expected one that takes labels, got one with classes=0"):
         next(personalise.rehearse(nobody_knows, OLD[:6], 7, OLD, OLD_LABELS, config))
@@ -337,9 +337,9 @@ def test_only_the_row_is_trained() -> None:
     *_, last = train(Denoiser(free, schedule, "v", 10), noise(6).clamp(-1, 1), config, labels=torch.full((6,), 7))
     learned = last.averaged
     with torch.no_grad():
-        told, now = model(x, t, labels), learned(x, t, labels)
-    assert (told - now)[[0, 2]].abs().amax((1, 2, 3)).min() > 1e-3
-    assert torch.equal(told[[1, 3]], now[[1, 3]])  # the other words, to the bit
+        was, now = model(x, t, labels), learned(x, t, labels)
+    assert (was - now)[[0, 2]].abs().amax((1, 2, 3)).min() > 1e-3
+    assert torch.equal(was[[1, 3]], now[[1, 3]])  # the other words, to the bit
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])  # the network it was made of is as it was
     rest = {name for name in before if name != "label.weight"}

@@ -40,12 +40,12 @@ def test_a_new_word_begins_as_its_neighbour_and_the_others_stay():
 
 def test_a_new_word_leaves_the_denoiser_as_it_was():
     before = denoiser()
-    told = asked(before, 0, 1, 2, 3)
+    was = asked(before, 0, 1, 2, 3)
     after = portraits.new_word(before, like=1)
     with torch.no_grad():
         for parameter in after.network.parameters():
             parameter.add_(1)
-    assert torch.equal(asked(before, 0, 1, 2, 3), told)
+    assert torch.equal(asked(before, 0, 1, 2, 3), was)
 
 
 @pytest.mark.parametrize("like", [3, -1])

@@ -76,7 +76,7 @@ def trained_by_hand(images, schedule, predicts, steps, batch_size=8, lr=3e-2, em
     weights = [p.detach().clone() for p in Linear().parameters()]
     averages = [w.clone() for w in weights]
     first, second = [torch.zeros_like(w) for w in weights], [torch.zeros_like(w) for w in weights]
-    generator, heard, clipped = torch.Generator().manual_seed(seed), [], 0
+    generator, recorded, clipped = torch.Generator().manual_seed(seed), [], 0
     for n in range(1, steps + 1):
         picked = torch.randint(len(images), (batch_size,), generator=generator)
         t = torch.randint(1, schedule.T + 1, (batch_size,), generator=generator)
@@ -87,7 +87,7 @@ def trained_by_hand(images, schedule, predicts, steps, batch_size=8, lr=3e-2, em
         W, b = (w.requires_grad_() for w in weights)
         loss = ((xt @ W.T + t[:, None] / 10 * b - target) ** 2).sum() / (4 * batch_size)
         slopes = torch.autograd.grad(loss, [W, b])
-        heard.append(loss.item())
+        recorded.append(loss.item())
         norm = math.sqrt(sum((s**2).sum().item() for s in slopes))
         clipped += norm > 1
         rise, fall = min(n / 100, 1), (1 + math.cos(math.pi * (n - 1) / steps)) / 2
@@ -99,7 +99,7 @@ def trained_by_hand(images, schedule, predicts, steps, batch_size=8, lr=3e-2, em
             step = first[k] / (1 - 0.9**n) / ((second[k] / (1 - 0.999**n)).sqrt() + 1e-8)
             weights[k] = weights[k].detach() * (1 - lr * rise * fall * 0.01) - lr * rise * fall * step
             averages[k] = keep * averages[k] + (1 - keep) * weights[k]
-    return heard, weights, averages, clipped
+    return recorded, weights, averages, clipped
 
 
 # Against a loop by hand
@@ -108,11 +108,11 @@ def trained_by_hand(images, schedule, predicts, steps, batch_size=8, lr=3e-2, em
 @pytest.mark.parametrize("predicts", ["eps", "v", "x0"])
 def test_it_agrees_with_adamw_clipping_warm_up_cosine_and_average_by_hand(predicts):
     images, schedule, model = pictures(size=2, dtype=F64), linear(10, 0.01, 0.3), Linear()
-    heard, weights, averages, clipped = trained_by_hand(images, schedule, predicts, steps=120)
+    recorded, weights, averages, clipped = trained_by_hand(images, schedule, predicts, steps=120)
     options = {"steps": 120, "batch_size": 8, "learning_rate": 3e-2, "ema": 0.9, "seed": 3, "predicts": predicts}
     *_, last = loop = list(train(model, images, schedule, **options))
     assert 10 < clipped < 110  # both branches were taken
-    assert_close(losses(loop), heard, rtol=1e-9, atol=0)
+    assert_close(losses(loop), recorded, rtol=1e-9, atol=0)
     assert_close([p.detach() for p in model.parameters()], weights, rtol=1e-8, atol=1e-9)
     assert_close(list(last.averaged.parameters()), averages, rtol=1e-8, atol=1e-9)
 
@@ -152,8 +152,8 @@ def test_the_loss_on_real_digits_goes_down():
     digits = data.digits("train")
     x = data.to_signed(digits.images, digits.levels)
     torch.manual_seed(0)
-    heard = losses(train(UNet(1, 8), x, cosine(50), steps=60, batch_size=16, learning_rate=1e-2))
-    assert sum(heard[-10:]) < 0.75 * sum(heard[:10])
+    recorded = losses(train(UNet(1, 8), x, cosine(50), steps=60, batch_size=16, learning_rate=1e-2))
+    assert sum(recorded[-10:]) < 0.75 * sum(recorded[:10])
 
 
 def test_the_same_seed_gives_the_same_weights_whatever_else_is_random():
@@ -179,44 +179,44 @@ class Listener(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.w, self.heard = nn.Parameter(torch.zeros(1)), []
+        self.w, self.recorded = nn.Parameter(torch.zeros(1)), []
 
     def forward(self, x, t, labels):
-        self.heard += zip(x.mean(dim=(1, 2, 3)).tolist(), labels.tolist(), strict=True)
+        self.recorded += zip(x.mean(dim=(1, 2, 3)).tolist(), labels.tolist(), strict=True)
         return self.w * x
 
 
-def heard(drop_labels):
+def recorded(drop_labels):
     """What a network hears whose pictures are as bright as their label, and hardly noised."""
     model, labels = Listener(), torch.arange(20) % 5
     images = (labels.float() / 5 - 0.01)[:, None, None, None].expand(20, 1, 8, 8)
     options = {"labels": labels, "drop_labels": drop_labels, "learning_rate": 1e-9}
     list(train(model, images, Schedule([1e-8]), steps=40, batch_size=50, **options))
-    return model.heard
+    return model.recorded
 
 
 def test_each_picture_comes_with_its_own_label():
-    assert all(label == round(5 * brightness) for brightness, label in heard(0.0))
+    assert all(label == round(5 * brightness) for brightness, label in recorded(0.0))
 
 
 def test_labels_are_dropped_at_the_rate_given():
-    dropped = sum(label == 5 for _, label in heard(0.3)) / 2000
+    dropped = sum(label == 5 for _, label in recorded(0.3)) / 2000
     assert dropped == pytest.approx(0.3, abs=0.045)  # 4.4 standard errors
 
 
 def test_the_labels_that_stay_are_the_right_ones():
-    assert all(label == round(5 * brightness) for brightness, label in heard(0.3) if label != 5)
+    assert all(label == round(5 * brightness) for brightness, label in recorded(0.3) if label != 5)
 
 
 def test_a_rate_of_1_drops_every_label():
-    assert {label for _, label in heard(1.0)} == {5}
+    assert {label for _, label in recorded(1.0)} == {5}
 
 
 def test_without_labels_a_network_with_classes_is_told_none():
-    heard, model = [], small(classes=3)
-    model.label.register_forward_pre_hook(lambda _, given: heard.extend(given[0].tolist()))
+    recorded, model = [], small(classes=3)
+    model.label.register_forward_pre_hook(lambda _, given: recorded.extend(given[0].tolist()))
     list(train(model, pictures(), cosine(10), steps=2, batch_size=4))
-    assert set(heard) == {3}
+    assert set(recorded) == {3}
 
 
 # Mirrored
@@ -408,8 +408,8 @@ def test_a_checkpoint_holds_weights_averages_moments_and_generator(uninterrupted
 @pytest.mark.parametrize("after", [5, 8, 11])
 def test_stopped_and_resumed_it_ends_with_the_same_bits(tmp_path, uninterrupted, after):
     stopped(tmp_path, after)
-    heard, last = losses(run(tmp_path, seed=7)), final(tmp_path)
-    assert heard == uninterrupted[0][after - after % 5 :]
+    recorded, last = losses(run(tmp_path, seed=7)), final(tmp_path)
+    assert recorded == uninterrupted[0][after - after % 5 :]
     assert last.keys() == uninterrupted[1].keys()
     assert all(torch.equal(last[name], value) for name, value in uninterrupted[1].items())
 
@@ -612,8 +612,8 @@ def test_only_the_main_process_writes(launched):
 
 def test_one_process_goes_on_where_two_stopped(launched, alone, tmp_path):
     folder = shutil.copytree(launched[0] / "checkpoint", tmp_path / "checkpoint")
-    heard, last = losses(launched_training.training(folder, seed=7)[1]), final(folder)
-    assert_close(heard, alone[0][5:], rtol=1e-5, atol=0)
+    recorded, last = losses(launched_training.training(folder, seed=7)[1]), final(folder)
+    assert_close(recorded, alone[0][5:], rtol=1e-5, atol=0)
     assert last.keys() == alone[1].keys()
     # A weight moves by up to 8e-3 here. Where its slope is near 0 Adam magnifies rounding: 1.5e-4 with SSE4.1.
     assert_close(last, alone[1], rtol=0, atol=1e-3)
@@ -665,11 +665,11 @@ def test_with_muon_a_checkpoint_holds_the_moments_of_both_optimizers(tmp_path):
 def test_bf16_computes_in_bfloat16_and_keeps_all_else_single():
     model, computed = small(classes=3), []
     model.stem.register_forward_hook(lambda *given: computed.append(given[2].dtype))
-    heard, plain = losses(run(None, model=model, precision="bf16")), losses(run(None))
+    recorded, plain = losses(run(None, model=model, precision="bf16")), losses(run(None))
     assert set(computed) == {torch.bfloat16}
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-    assert heard != plain
-    assert_close(heard, plain, rtol=0.03, atol=0)  # bfloat16 has 8 binary digits
+    assert recorded != plain
+    assert_close(recorded, plain, rtol=0.03, atol=0)  # bfloat16 has 8 binary digits
 
 
 @pytest.mark.parametrize("how", [{"precision": "bf16"}, {"optimizer": "muon"}], ids=str)
@@ -714,14 +714,14 @@ def test_compiled_with_bf16_and_channels_last_its_checkpoint_is_as_of_a_plain_on
     torch.manual_seed(0)
     model, counter = make().to(memory_format=torch.channels_last), CompileCounterWithBackend(backend)
     plain = losses(run(None, model=copy.deepcopy(model), precision="bf16"))
-    heard = losses(run(tmp_path, model=torch.compile(model, backend=counter), precision="bf16"))
+    recorded = losses(run(tmp_path, model=torch.compile(model, backend=counter), precision="bf16"))
     torch.compiler.reset()
     assert counter.frame_count > 0
-    assert_close(heard, plain, rtol=0.03, atol=0)
+    assert_close(recorded, plain, rtol=0.03, atol=0)
     names = {name.removeprefix("model/") for name in final(tmp_path) if name.startswith("model/")}
     assert names == model.state_dict().keys()
     (progress,) = run(tmp_path, model=copy.deepcopy(model), precision="bf16")  # a plain one takes it up
-    assert progress.loss == heard[-1]
+    assert progress.loss == recorded[-1]
 
 
 # Trained longer
@@ -825,15 +825,15 @@ SPOILS = {
 }
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["contents told", "as of version 0.1"])
+@pytest.mark.parametrize("noted", [True, False], ids=["contents noted", "as of version 0.1"])
 @pytest.mark.parametrize("spoil", SPOILS)
-def test_tensors_that_do_not_fit_are_refused_before_anything_is_loaded(tmp_path, spoil, told):
-    if not told and spoil == "a weight's moments less":
+def test_tensors_that_do_not_fit_are_refused_before_anything_is_loaded(tmp_path, spoil, noted):
+    if not noted and spoil == "a weight's moments less":
         pytest.skip("not every weight need have moments: it is the note that says which have")
     stopped(tmp_path, 5)
     file = tmp_path / "step-00000005.safetensors"
     save_file({k: v.clone() for k, v in SPOILS[spoil](load_file(file)).items()}, file)
-    if not told:
+    if not noted:
         note = json.loads((tmp_path / "checkpoint.json").read_text("utf-8"))
         del note["contents"]
         (tmp_path / "checkpoint.json").write_text(json.dumps(note), "utf-8")
@@ -882,10 +882,12 @@ class Reads(TorchDispatchMode):
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
 def test_labels_of_any_integers_teach_the_same(dtype):
     options = {"steps": 3, "batch_size": 4, "drop_labels": 0.5}
-    heard = losses(
+    recorded = losses(
         train(small(classes=3), pictures(), cosine(10), labels=(torch.arange(20) % 3).to(dtype), **options)
     )
-    assert heard == losses(train(small(classes=3), pictures(), cosine(10), labels=torch.arange(20) % 3, **options))
+    assert recorded == losses(
+        train(small(classes=3), pictures(), cosine(10), labels=torch.arange(20) % 3, **options)
+    )
 
 
 def test_pictures_in_0_to_1_are_noticed():

@@ -112,10 +112,10 @@ def test_a_network_that_figures_carry_is_stored_once_and_they_are_told_where():
     )
     read = {"a": shown(carried), "b": shown('<figure data-network="ab12" data-kind="digit"></figure>')}
     assert lessons.programs(read) == {"ab12": 'f("a" < 1)'}
-    told = [notebook.cells[0].outputs[0].data["text/html"] for notebook in read.values()]
+    figures = [notebook.cells[0].outputs[0].data["text/html"] for notebook in read.values()]
     address = 'data-network="ab12" data-src="../_static/network-ab12.js"'
-    assert told[0] == f'<figure {address} data-kind="walk"><p>x</p></figure>'
-    assert told[1] == f'<figure {address} data-kind="digit"></figure>'
+    assert figures[0] == f'<figure {address} data-kind="walk"><p>x</p></figure>'
+    assert figures[1] == f'<figure {address} data-kind="digit"></figure>'
 
 
 def _packed(**files):
