@@ -10,23 +10,24 @@ from diffusion_lesson.networks.unet import UNet
 SHAPES = [(3, 5, 8), (2, 8, 5), (1, 16, 16), (4, 1, 7), (2, 6, 40), (2, 40, 6)]  # the last three at once
 
 
-def turned(s):
-    """What five turns of Newton and Schulz make of a singular value s."""
-    for _ in range(5):
+def turned(s, turns=5):
+    """What the turns of Newton and Schulz make of a singular value s."""
+    for _ in range(turns):
         s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
     return s
 
 
-def by_svd(x):
+def by_svd(x, turns=5):
     """`orthogonal` the slow way."""
     u, s, v = torch.linalg.svd(x, full_matrices=False)
-    return u @ torch.diag_embed(turned(s / s.norm(dim=-1, keepdim=True))) @ v
+    return u @ torch.diag_embed(turned(s / s.norm(dim=-1, keepdim=True), turns)) @ v
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_orthogonal_does_to_singular_values_what_the_polynomial_does(shape):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     torch.testing.assert_close(orthogonal(x), by_svd(x))
+    torch.testing.assert_close(orthogonal(x, 3), by_svd(x, 3))
     torch.testing.assert_close(orthogonal(1000 * x), orthogonal(x))
 
 
@@ -47,6 +48,9 @@ def test_singular_values_above_three_thousandths_end_near_1():
     assert 0.68 <= s[large].min() <= s[large].max() <= 1.21
     assert s[~large].max() <= 1.21
     assert s[~large].min() < 0.01
+    s = turned(torch.logspace(-5, 0, 100_000, dtype=torch.float64), 3)
+    large = torch.logspace(-5, 0, 100_000, dtype=torch.float64) >= 0.02
+    assert 0.68 <= s[large].min() <= s.max() <= 1.21
 
 
 def test_nothing_stays_nothing():
@@ -102,7 +106,9 @@ def test_weights_of_one_shape_do_not_mix_and_one_without_gradient_stays():
 
 def test_matrices_of_one_shape_are_worked_on_together(monkeypatch):
     shapes, real = [], muon_module.orthogonal
-    monkeypatch.setattr(muon_module, "orthogonal", lambda x: shapes.append(tuple(x.shape)) or real(x))
+    monkeypatch.setattr(
+        muon_module, "orthogonal", lambda x, turns: shapes.append(tuple(x.shape)) or real(x, turns)
+    )
     weights = [torch.nn.Parameter(torch.ones(s)) for s in ((4, 6), (6, 4), (4, 6), (4, 3, 1, 2))]
     for w in weights:
         w.grad = torch.ones_like(w)
@@ -160,6 +166,11 @@ def test_it_takes_kernels_alone_where_that_is_asked():
     assert taken == {name for name, p in net.named_parameters() if p.ndim == 4}
     assert taken | left == set(names.values())
     assert any("scale_shift" in name for name in left)
+    w, slope = net.head.weight.detach().clone(), torch.randn(net.head.weight.shape)
+    net.head.weight.grad = slope
+    by_muon.step()
+    way = (w - net.head.weight.detach()).flatten(1)  # from zero: nothing decays
+    torch.testing.assert_close(way, 0.01 * 0.4 * max(way.shape) ** 0.5 * by_svd(slope.flatten(1)[None], 3)[0])
 
 
 def test_a_network_of_one_kind_of_weights_gets_one_optimizer():
