@@ -18,7 +18,7 @@ import numpy as np
 from diffusion_lesson.page.plots import array
 
 HERE = Path(__file__).with_name("js")
-PARTS = ("operations.js", "unet.js", "samplers.js", "figure.js")
+PARTS = ("operations.js", "unet.js", "samplers.js", "figure.js", "register.js")
 _COMMENT = re.compile(r"\s*(//|/\*\*|\*)")  # a line that is one; in code no line begins so
 _CONFIG = ("width", "mults", "patch", "classes")
 _TRAINING = ("steps", "batch_size", "learning_rate", "ema")

@@ -145,11 +145,3 @@ class UNet {
     return out;
   }
 }
-
-/** Numbers of half precision, which JavaScript has no arrays of everywhere yet. @param {Uint16Array} halves */
-function fromHalf(halves) {
-  return Float32Array.from(halves, bits => {
-    const sign = bits & 0x8000 ? -1 : 1, exponent = bits >> 10 & 31, rest = bits & 1023;
-    return sign * (exponent ? 2 ** (exponent - 15) * (1 + rest / 1024) : 2 ** -24 * rest);
-  });
-}

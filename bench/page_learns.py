@@ -1,6 +1,6 @@
 """The page trains (lesson 10): how long that takes, and how good the digits are then.
 
-python -m bench.learner           # three seeds; writes learner.json
+python -m bench.page_learns           # three seeds; writes page_learns.json
 
 Node, which has Chromium's JavaScript, trains the network of lesson 10 by the page's program, 1,400 steps. With its
 averaged weights PyTorch draws 1,797 digits, as for the card of `digits`: DDPM with σ² = β̃, all 200 steps, rounded
@@ -20,7 +20,7 @@ from diffusion_lesson.learning.recipes import RECIPES
 from diffusion_lesson.page.network import PageLearner
 from diffusion_lesson.process import samplers
 
-RESULT = Path(__file__).with_name("learner.json")
+RESULT = Path(__file__).with_name("page_learns.json")
 RECIPE, SEEDS = RECIPES["digits-20s"], (0, 1, 2)
 TRAIN = """
 const [program, key, pictures, seed] = process.argv.slice(1);
