@@ -10,31 +10,31 @@ LESSONS = {  # number: (name, column, row)
     "03": ("Forward process", 0, 0),
     "04": ("One jump", 1, 0),
     "05": ("Bayes posterior", 2, 0),
-    "07": ("The ELBO", 3, 0),
-    "08": ("Three terms", 4, 0),
-    "09": ("The ε-loss", 5, 0),
+    "06": ("Two epsilons", 3, 0),
+    "07": ("The ELBO", 4, 0),
+    "08": ("Three terms", 5, 0),
+    "09": ("The ε-loss", 6, 0),
     "01": ("Convolution", 0, 1),
     "02": ("GANs", 1, 1),
-    "06": ("Two epsilons", 3, 1),
-    "10": ("Train a U-Net", 5, 1),
-    "11": ("Sampling", 6, 1),
-    "12": ("Honest scores", 7.15, 0),
-    "13": ("Make it yours", 7.15, 1),
-    "14": ("Other languages", 7.15, 2),
-    "15": ("Bug museum", 6, 2),
-    "16": ("Where this leads", 4.7, 2),
+    "12": ("Honest scores", 3, 1),
+    "11": ("Sampling", 5, 1),
+    "10": ("Train a U-Net", 6, 1),
+    "13": ("Make it yours", 2.5, 2),
+    "16": ("Where this leads", 3.75, 2),
+    "14": ("Other languages", 5, 2),
+    "15": ("Bug museum", 6.05, 2),
 }
-RESTS_ON = [
-    ("01", "02"), ("03", "04"), ("04", "05"), ("05", "07"), ("05", "06"), ("07", "08"), ("08", "09"), ("06", "09"),
-    ("09", "10"), ("01", "10"), ("10", "11"), ("11", "12"), ("11", "13"), ("11", "14"), ("11", "15"),
-    ("11", "16"),
+RESTS_ON = [  # what each lesson asks for in its first lines, without what follows from another arrow
+    ("01", "02"), ("03", "04"), ("04", "05"), ("05", "06"), ("06", "07"), ("07", "08"), ("08", "09"),
+    ("09", "10"), ("01", "10"), ("10", "11"), ("02", "12"), ("11", "12"), ("11", "13"), ("11", "14"), ("11", "15"),
+    ("13", "16"), ("14", "16"),
 ]  # fmt: skip
-BELOW = "arc,angleA=-90,angleB=-90,armA=32,armB=32,rad=6"  # under the boxes in between
+ABOVE = "arc,angleA=90,angleB=90,armA=32,armB=32,rad=6"  # over the boxes in between
 
 
 def build(folder: Path | None = None) -> Path:
     """Draw and save the figure."""
-    figure, axes = plt.subplots(figsize=(9.4, 2.5))
+    figure, axes = plt.subplots(figsize=(8.6, 2.5))
     boxes = {}
     for number, (name, column, row) in LESSONS.items():
         colour = "#E69F00" if number == "10" else "#444444"
@@ -46,21 +46,21 @@ def build(folder: Path | None = None) -> Path:
     for before, after in RESTS_ON:
         arrow = {"arrowstyle": "-|>", "color": "#666666", "linewidth": 1.4, "shrinkA": 0, "shrinkB": 1}
         if (before, after) == ("01", "10"):
-            arrow |= {"connectionstyle": BELOW}
+            arrow |= {"connectionstyle": ABOVE}
         ends = [(column, -row) for _, column, row in (LESSONS[after], LESSONS[before])]
         axes.annotate("", *ends, arrowprops=arrow | {"patchA": boxes[before], "patchB": boxes[after]})
-    axes.set(xlim=(-0.5, 7.75), ylim=(-2.3, 0.3))
+    axes.set(xlim=(-0.5, 6.5), ylim=(-2.3, 0.3))
     axes.axis("off")
     return save(
         figure,
         __file__,
         folder,
         title="The lessons",
-        alt="Boxes in two rows joined by arrows. Above, in a chain: 03 Forward process, 04 One jump, 05 Bayes "
-        "posterior, 07 The ELBO, 08 Three terms, 09 The ε-loss. Below: 01 Convolution leads to 02 GANs and, "
-        "under the others, to 10 Train a U-Net; 06 Two epsilons stands between 05 and 09; 09 leads down "
-        "to 10, and 10 to 11 Sampling. From 11 arrows lead to 12 Honest scores, 13 Make it yours, 14 Other "
-        "languages, 15 Bug museum and 16 Where this leads",
+        alt="Boxes in three rows joined by arrows. Above, in a chain: 03 Forward process, 04 One jump, 05 Bayes "
+        "posterior, 06 Two epsilons, 07 The ELBO, 08 Three terms, 09 The ε-loss. In the middle: 01 Convolution "
+        "leads to 02 GANs and, over the others, to 10 Train a U-Net; 09 leads down to 10, and 10 to 11 Sampling. "
+        "From 11 arrows lead to 12 Honest scores, where one comes from 02 as well, and down to 13 Make it yours, "
+        "14 Other languages and 15 Bug museum. 13 and 14 lead to 16 Where this leads",
     )
 
 
