@@ -8,26 +8,24 @@ from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bench import dogs
-from diffusion_lesson.learning import data, weights
+from bench import dog_judge, dogs
+from diffusion_lesson.learning import data
 from diffusion_lesson.page import plots
 
 SEED, SUREST, CAME = 0, 3, 8
 TILE, PIXELS = 0.5, 64  # inches and pixels across a drawn picture
 
 
-def row(judge: dogs.Judge, x: Tensor) -> Tensor:
+def row(judge: dog_judge.Judge, x: Tensor) -> Tensor:
     """The three that are read as a dog with most certainty, a gap, and the first eight as they came."""
-    with torch.no_grad():
-        sure = judge.classifier(x).softmax(1)[:, weights.card("cifar10").label("dog")]
     gap = torch.ones_like(x[:1])
-    return torch.cat([x[sure.argsort(descending=True)[:SUREST]], gap, x[:CAME]])
+    return torch.cat([x[judge.sure(x).argsort(descending=True)[:SUREST]], gap, x[:CAME]])
 
 
 def picture() -> Figure:
     """A row for each dog that was run."""
-    judge, found = dogs.Judge(), {}
-    for dog in dogs.DOGS:
+    judge, found = dog_judge.Judge(), {}
+    for dog in dog_judge.DOGS:
         file = dogs.RUNS / f"{dog} {SEED}-new.safetensors"
         if file.exists():
             found[dog] = row(judge, data.to_signed(load_file(file)["x"]))

@@ -9,8 +9,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import colour, colour_page, dogs, dogs_table, draw, floors, jobs, make_it_yours_table, peers, run, table
-from diffusion_lesson.learning import data, metrics, results, weights
+from bench import (
+    colour,
+    colour_page,
+    dog_judge,
+    dogs,
+    dogs_table,
+    draw,
+    floors,
+    jobs,
+    make_it_yours_table,
+    peers,
+    run,
+    table,
+)
+from diffusion_lesson.learning import data, metrics, portraits, results, weights
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
@@ -208,8 +221,8 @@ def test_the_cards_of_colour_hold_what_was_measured():
 
 def test_two_photographs_are_left_out_other_two_for_each_seed_and_mirrors_together():
     for count in (5, 6):
-        pairs = [dogs.left_out(count, seed) for seed in dogs.SEEDS]
-        assert all(len(set(pair)) == dogs.LEFT_OUT for pair in pairs)
+        pairs = [dog_judge.left_out(count, seed) for seed in dogs.SEEDS]
+        assert all(len(set(pair)) == dog_judge.LEFT_OUT for pair in pairs)
         assert {number for pair in pairs for number in pair} == set(range(count))  # each is left out at least once
         assert not any((2 in pair) != (3 in pair) for pair in pairs)  # dog5's 02 and 03
 
@@ -219,17 +232,44 @@ def test_the_nearest_dog_is_that_of_the_nearest_view_mirrored_or_not():
     known = {"dog": torch.rand(4, 3, 8, 8, generator=g), "dog2": torch.rand(2, 3, 8, 8, generator=g)}
     x = torch.stack([known["dog2"][1], known["dog"][3].flip(-1), known["dog2"][0].flip(-1)])
     grain = 0.01 * torch.rand(x.shape, generator=g)
-    assert dogs.nearest_dog(x + grain, known, lambda x: x.flatten(1)).tolist() == [1, 0, 1]
+    assert dog_judge.nearest_dog(x + grain, known, lambda x: x.flatten(1)).tolist() == [1, 0, 1]
 
 
 def test_a_middle_layer_looks_at_the_middle():
-    judge, x = dogs.Judge(), torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    judge, x = dog_judge.Judge(), torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     seen = judge.looks(x)
     assert torch.allclose(seen.norm(dim=1), torch.ones(2))
     edge, middle = x.clone(), x.clone()
     edge[..., :6, :6], middle[..., 13:19, 13:19] = 1, 1
     moved = [(judge.looks(changed) - seen).norm(dim=1) for changed in (edge, middle)]
     assert (moved[0] < moved[1] / 3).all()
+
+
+def test_what_a_network_learns_of_a_dog_is_where_the_judge_sees_one(monkeypatch):
+    squares = {
+        side: torch.rand(5, 3, side, side, generator=torch.Generator().manual_seed(side))
+        for side in (32, 36, 40, 44, 48)
+    }
+    monkeypatch.setattr(dog_judge, "squares", lambda dog, side: squares[side])
+    photographs, judge = dog_judge.Photographs(seed=0), dog_judge.Judge()
+    learned = photographs.learned("dog3", judge)
+    assert torch.equal(learned[:3], squares[32][2:])  # the first two are left out
+    assert torch.equal(photographs.test["dog3"], squares[32][:2])
+    crops, rest = (
+        judge.sure(learned[3:30]).view(9, 3),
+        judge.sure(dog_judge.crops("dog3", [2, 3, 4], 40)).view(9, 3),
+    )
+    assert (crops.mean(0) > rest.mean(0)).all()
+
+
+def test_a_dog_beside_it_changes_nothing_of_what_the_colour_network_says():
+    known, learner = dogs.base(), dogs.base()
+    word = known.classes - 1
+    with torch.no_grad():
+        learner.network.head.bias.add_(1)
+    assert dogs.old_kept(portraits.beside(known, learner, word))
+    assert not dogs.old_kept(learner)
+    assert not dogs.old_kept(portraits.beside(known, learner, 3))
 
 
 def test_the_page_of_the_dogs_is_that_of_its_results():

@@ -1,26 +1,27 @@
-"""A word for one thing in a few photographs: what they show, a row of the table, and pictures to rehearse with."""
+"""A word for one thing in a few photographs: what they show, a row of the table, and a network of its own."""
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
-from safetensors.torch import load_file, save
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from diffusion_lesson.learning import dreambooth
 from diffusion_lesson.learning.data import dreambooth_dog, image_folder, to_signed
-from diffusion_lesson.learning.denoiser import Denoiser, Watch, draw
+from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.downloads import fetch
-from diffusion_lesson.learning.files import make_folder, replace_file
 from diffusion_lesson.learning.folders import pictures
 from diffusion_lesson.learning.pictures import dimensions
 from diffusion_lesson.networks.unet import UNet
 
 _STRIDE = 2  # pixels between two crops
 _LARGER = 8  # a copy to crop from is larger by one part in so many
+_COPIES, _CROPS = 2, 9  # copies, each larger than the last; crops of each picture that are kept
+Sure = Callable[[Tensor], Tensor]  # (B, C, H, W) → (B,): how sure it is of each picture
 
 
 @dataclass(frozen=True, eq=False)  # eq: tensors have no single truth value
@@ -47,20 +48,22 @@ def _area(size: tuple[int, int]) -> int:
     return size[0] * size[1]
 
 
-def photographs(source: str | os.PathLike[str], size: int = 32) -> Photographs:
+def photographs(source: str | os.PathLike[str], size: int = 32, sure: Sure | None = None) -> Photographs:
     """All photographs in a folder, or those of a dog of the DreamBooth set, such as "dog3"; a folder comes first.
 
-    Nothing leaves the machine. Errors are those of `data.image_folder` and `data.dreambooth_dog`.
+    sure: it says which crops come nearer to the thing (`surest`); without it they lie on a grid (`views`). Nothing
+    leaves the machine. Errors are those of `data.image_folder` and `data.dreambooth_dog`.
     """
-    larger, credit = size + -(-size // _LARGER), ""
+    sides, credit = [size + -(-size * k // _LARGER) for k in range(_COPIES + 1 if sure else 2)], ""
     if str(source) in dreambooth.PHOTOGRAPHERS and not Path(source).is_dir():
-        small, large = (dreambooth_dog(str(source), side) for side in (size, larger))
-        files, (credit,) = [fetch(file) for file in dreambooth.files(str(source))], small.names
+        sets = [dreambooth_dog(str(source), side) for side in sides]
+        files, (credit,) = [fetch(file) for file in dreambooth.files(str(source))], sets[0].names
     else:
-        small, large = (image_folder(source, side) for side in (size, larger))
+        sets = [image_folder(source, side) for side in sides]
         files = [Path(source, *parts) for parts in pictures(Path(source))]
-    whole, more = (to_signed(found.images).expand(-1, 3, -1, -1) for found in (small, large))
-    return Photographs(whole, views(whole, more), tuple(map(dimensions, files)), credit)
+    whole, *larger = (to_signed(found.images).expand(-1, 3, -1, -1) for found in sets)
+    seen = surest(whole, larger, sure) if sure else views(whole, larger[0])
+    return Photographs(whole, seen, tuple(map(dimensions, files)), credit)
 
 
 def views(whole: Float[Tensor, "N C H H"], larger: Float[Tensor, "K C W W"]) -> Float[Tensor, "M C H H"]:
@@ -69,15 +72,39 @@ def views(whole: Float[Tensor, "N C H H"], larger: Float[Tensor, "K C W W"]) -> 
     whole, larger: the same photographs in the same order, H×H pixels and a few more. Views of one photograph
     stand N places apart.
     """
+    return _with_mirrors([whole, *_crops(whole, larger)])
+
+
+def surest(
+    whole: Float[Tensor, "N C H H"], larger: Sequence[Float[Tensor, "N C _ _"]], sure: Sure
+) -> Float[Tensor, "M C H H"]:
+    """Each photograph whole, nine crops of it in which the thing is seen best, and all of these mirrored.
+
+    larger: copies of the same photographs, one more enlarged than the other. Of all their squares of H×H pixels
+    those are taken of which `sure`, asked about each and its mirror image, is surest. Views of one photograph
+    stand N places apart.
+    """
+    crops = torch.stack([crop for copy in larger for crop in _crops(whole, copy)], 1)  # (N, crops, C, H, H)
+    with torch.no_grad():
+        rated = torch.stack([sure(each) + sure(each.flip(-1)) for each in crops])
+    best = rated.topk(min(_CROPS, crops.shape[1])).indices
+    chosen = crops.gather(1, best[..., None, None, None].expand(-1, -1, *crops.shape[2:]))
+    return _with_mirrors([whole, *chosen.unbind(1)])
+
+
+def _crops(whole: Tensor, larger: Tensor) -> list[Tensor]:
+    """Squares as large as the whole, two pixels apart, out of a larger copy; none where it is no larger."""
     size, margin = whole.shape[-1], larger.shape[-1] - whole.shape[-1]
     if margin < 0 or len(larger) != len(whole):
         raise ValueError(
             f"larger: expected {len(whole)} pictures of {size} pixels or more, got {tuple(larger.shape)}"
         )
     starts = range(0, margin + 1, _STRIDE) if margin else ()
-    crops = [larger[..., i : i + size, j : j + size] for i in starts for j in starts]
-    seen = torch.cat([whole, *crops])
-    return torch.cat([seen, seen.flip(-1)])
+    return [larger[..., i : i + size, j : j + size] for i in starts for j in starts]
+
+
+def _with_mirrors(seen: list[Tensor]) -> Tensor:
+    return torch.cat([*seen, *(each.flip(-1) for each in seen)])
 
 
 def new_word(denoiser: Denoiser, like: int) -> Denoiser:
@@ -101,26 +128,39 @@ def new_word(denoiser: Denoiser, like: int) -> Denoiser:
     return replace(denoiser, network=wider.train(network.training), classes=classes + 1)
 
 
-def own_pictures(
-    denoiser: Denoiser,
-    labels: Int64[Tensor, " N"],
-    size: int,
-    *,
-    folder: Path,
-    watch: Watch = lambda walk, steps: walk,
-) -> Float[Tensor, "N 3 H H"]:
-    """What a denoiser draws of its labels, to rehearse later: guided, 25 steps, seed 0. Kept in the folder.
+class _Beside(nn.Module):
+    """One network for a word, another for all else."""
 
-    The next call reads them there. ValueError where the folder's are not as many, or of another size.
+    def __init__(self, known: nn.Module, taught: nn.Module, word: int, classes: int) -> None:
+        super().__init__()
+        self.known, self.taught, self.word, self.classes = known, taught, word, classes
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The prediction of whichever network each label belongs to."""
+        if labels is None:
+            return self.known(x, t)
+        asked = labels.to(x.device) == self.word
+        if not asked.any():
+            return self.known(x, t, labels)
+        if asked.all():
+            return self.taught(x, t, labels)
+        t, labels = t.to(x.device), labels.to(x.device)
+        out = torch.empty_like(x)
+        for network, rows in ((self.known, ~asked), (self.taught, asked)):
+            out[rows] = network(x[rows], t[rows], labels[rows])
+        return out
+
+
+def beside(known: Denoiser, taught: Denoiser, word: int) -> Denoiser:
+    """A denoiser of two networks: `taught` answers where it is told `word`, and `known` to all else.
+
+    So whatever `taught` forgot, nothing of `known` is forgotten, and guidance leads from what `known` says without
+    a label. It is twice as large. ValueError where the two don't belong together, or have no such word.
     """
-    file, shape = Path(folder) / "own.safetensors", (len(labels), 3, size, size)
-    if not file.exists():
-        g = torch.Generator().manual_seed(0)
-        how: dict[str, Any] = {"guidance_scale": 1.5, "steps": 25, "eta": 1.0, "batch_size": 60}
-        own = draw(denoiser, torch.randn(shape, generator=g), labels=labels, generator=g, watch=watch, **how)
-        make_folder(file.parent)
-        replace_file(file, lambda path: path.write_bytes(save({"own": own, "labels": labels})))
-    kept = load_file(file)
-    if kept["own"].shape != shape or not torch.equal(kept["labels"], labels):
-        raise ValueError(f"folder: {file} holds pictures of other labels or sizes; use another folder")
-    return kept["own"]
+    for one in ("schedule", "predicts", "classes"):
+        here, there = (getattr(each, one) for each in (known, taught))
+        if not (torch.equal(here.betas, there.betas) if one == "schedule" else here == there):
+            raise ValueError(f"taught: expected a denoiser with the same {one} as known, got another")
+    if not 0 <= word < known.classes:
+        raise ValueError(f"word: expected a label, 0..{known.classes - 1}, got {word}")
+    return replace(known, network=_Beside(known.network, taught.network, word, known.classes).eval())

@@ -1,6 +1,7 @@
 """A word for one thing in a few photographs: what is seen of each, its first row, and what is rehearsed."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,6 +95,40 @@ def test_views_want_a_larger_copy_of_each(larger):
         portraits.views(pictures(2, 4), torch.zeros(larger))
 
 
+def test_the_surest_crops_are_those_that_a_judge_is_surest_of_with_their_mirrors():
+    whole, larger = pictures(2, 4), [pictures(2, 8), pictures(2, 10)]
+
+    def upper_left_is_bright(x):  # of a mirrored one the upper right is looked at, too
+        return x[:, 0, 0, 0]
+
+    seen = portraits.surest(whole, larger, upper_left_is_bright)
+    half = len(seen) // 2
+    assert len(seen) == 2 * 2 * (1 + 9)
+    assert torch.equal(seen[half:], seen[:half].flip(-1))
+    assert torch.equal(seen[:2], whole)
+    for which in range(2):
+        crops = [
+            copy[which, :, i : i + 4, j : j + 4]
+            for copy in larger
+            for i in range(0, copy.shape[-1] - 3, 2)
+            for j in range(0, copy.shape[-1] - 3, 2)
+        ]
+        assert len(crops) == 9 + 16
+        best = sorted(crops, key=lambda crop: crop[0, 0, 0] + crop[0, 0, -1], reverse=True)[:9]
+        kept = {tuple(crop.flatten().tolist()) for crop in seen[2:half][which::2]}
+        assert kept == {tuple(crop.flatten().tolist()) for crop in best}
+
+
+def test_where_there_are_few_crops_all_are_kept():
+    seen = portraits.surest(pictures(2, 4), [pictures(2, 6)], lambda x: x.mean((1, 2, 3)))
+    assert len(seen) == 2 * 2 * (1 + 4)
+
+
+def test_surest_wants_larger_copies_of_each():
+    with pytest.raises(ValueError, match=r"^larger: expected 2 pictures of 4 pixels or more, got \(2, 3, 3, 3\)"):
+        portraits.surest(pictures(2, 4), [torch.zeros(2, 3, 3, 3)], lambda x: x.mean((1, 2, 3)))
+
+
 def photograph(path, width, height, mode="RGB"):
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.RandomState(width).randint(0, 256, (height, width, 3), np.uint8)
@@ -114,6 +149,15 @@ def test_photographs_are_a_folders_and_say_what_was_seen(tmp_path):
     assert torch.equal(seen.whole, data.to_signed(data.image_folder(tmp_path, 16).images))
     assert torch.equal(seen.views[:3], seen.whole)
     assert seen.views.shape == (30, 3, 16, 16)  # of 18 pixels, two crops down and across
+
+
+def test_photographs_are_cropped_where_a_judge_is_sure(tmp_path):
+    for name in ("a.png", "b.png"):
+        photograph(tmp_path / name, 40, 50)
+    seen = portraits.photographs(tmp_path, 16, sure=lambda x: -x.mean((1, 2, 3)))
+    assert seen.views.shape == (2 * 2 * (1 + 9), 3, 16, 16)
+    copies = [data.to_signed(data.image_folder(tmp_path, side).images) for side in (18, 20)]
+    assert torch.equal(seen.views, portraits.surest(seen.whole, copies, lambda x: -x.mean((1, 2, 3))))
 
 
 def test_one_grey_photograph_has_three_colours_and_one_size(tmp_path):
@@ -139,18 +183,60 @@ def test_a_dog_of_the_set_comes_with_its_credit(tmp_path, monkeypatch):
     assert (own.stored, own.credit) == (((33, 44),), "")
 
 
-def test_own_pictures_are_drawn_once_and_kept(tmp_path):
-    labels, walks = torch.arange(4) % 3, []
+def two(word=3):
+    """A denoiser with a word more, one that was changed since, and both side by side."""
+    known = portraits.new_word(denoiser(), like=1)
+    taught = portraits.new_word(denoiser(), like=1)
+    with torch.no_grad():
+        for parameter in taught.network.parameters():
+            parameter.mul_(1.1)
+    return known, taught, portraits.beside(known, taught, word)
 
-    def watch(walk, steps):
-        walks.append(steps)
-        return walk
 
-    drawn = portraits.own_pictures(denoiser(), labels, 8, folder=tmp_path / "new", watch=watch)
-    again = portraits.own_pictures(denoiser(), labels, 8, folder=tmp_path / "new", watch=watch)
-    assert walks == [25]
-    assert torch.equal(again, drawn)
-    assert drawn.shape == (4, 3, 8, 8)
-    assert drawn.abs().max() <= 1
-    with pytest.raises(ValueError, match=r"^folder: .*own\.safetensors holds pictures of other labels or sizes"):
-        portraits.own_pictures(denoiser(), labels[:3], 8, folder=tmp_path / "new")
+def test_beside_each_other_one_answers_for_the_word_and_one_for_all_else():
+    known, taught, both = two()
+    x, t = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(1, 7)
+    labels = torch.tensor([3, 0, 3, 1, 4, 2])
+    with torch.no_grad():
+        mixed, of_known, of_taught = (each.network(x, t, labels) for each in (both, known, taught))
+        assert torch.allclose(mixed, torch.where((labels == 3).view(-1, 1, 1, 1), of_taught, of_known), atol=1e-5)
+        assert not torch.allclose(of_taught, of_known, atol=1e-2)
+        # alone, to the bit
+        old = torch.tensor([0, 1, 2, 4, 0, 1])
+        assert torch.equal(both.network(x, t, old), known.network(x, t, old))
+        assert torch.equal(both.network(x, t), known.network(x, t))
+        new = torch.full((6,), 3)
+        assert torch.equal(both.network(x, t, new), taught.network(x, t, new))
+
+
+def test_beside_each_other_guidance_leads_from_the_one_to_the_other():
+    known, taught, both = two()
+    x, t, labels = (
+        torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)),
+        torch.tensor([9, 9]),
+        [3, 3],
+    )
+    how = {"clip": False}
+    with torch.no_grad():
+        plain, told = known.eps_model(**how)(x, t), taught.eps_model(torch.tensor(labels), **how)(x, t)
+        guided = both.eps_model(torch.tensor(labels), guidance_scale=3.0, **how)(x, t)
+    assert torch.allclose(guided, plain + 3 * (told - plain), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("taught", "name"),
+    [
+        (lambda: denoiser(), "classes"),
+        (lambda: replace(portraits.new_word(denoiser(), 1), predicts="eps"), "predicts"),
+        (lambda: replace(portraits.new_word(denoiser(), 1), schedule=cosine(40)), "schedule"),
+    ],
+)
+def test_beside_each_other_are_two_of_a_kind(taught, name):
+    with pytest.raises(ValueError, match=rf"^taught: expected a denoiser with the same {name} as known"):
+        portraits.beside(portraits.new_word(denoiser(), 1), taught(), 3)
+
+
+@pytest.mark.parametrize("word", [-1, 4])
+def test_a_word_of_a_network_of_its_own_is_one_of_its_labels(word):
+    with pytest.raises(ValueError, match=rf"^word: expected a label, 0\.\.3, got {word}"):
+        two(word)
