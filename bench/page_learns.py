@@ -25,9 +25,11 @@ RECIPE, SEEDS = RECIPES["digits-20s"], (0, 1, 2)
 TRAIN = """
 const [program, key, pictures, seed] = process.argv.slice(1);
 require(program);
-const {network, train} = globalThis.diffusionLesson[key], {unet, schedule, training} = network(), trained = {};
+const {network, train} = globalThis.diffusionLesson[key], trained = {};
+const {unet, schedule, training, begins} = network();
 const x = JSON.parse(require("fs").readFileSync(pictures)).map(picture => Float32Array.from(picture));
 const begun = process.cpuUsage();
+unet.begin(begins, Number(seed));
 let last;
 for (last of train(unet, schedule, x, training, Number(seed)));
 const {user, system} = process.cpuUsage(begun);
@@ -48,7 +50,7 @@ def digits() -> torch.Tensor:
 
 def trained(seed: int) -> tuple[float, dict[str, list[float]]]:
     """CPU-seconds, and the averaged weights."""
-    network = RECIPE.unet(seed)
+    network = RECIPE.unet()
     training = {name: asdict(RECIPE.training)[name] for name in ("steps", "batch_size", "learning_rate", "ema")}
     page = PageLearner(
         network.state_dict(), network.config,

@@ -95,7 +95,11 @@ class PageNetwork:
 
 
 class PageLearner(PageNetwork):
-    """A network that the page trains (PageSampler's kind "learn"): `state` is what it begins with.
+    """A network that the page trains (PageSampler's kind "learn"), from the beginning that PyTorch gives `state`.
+
+    Its numbers are drawn in the page, by the figure's seed: those of `state` would differ in the last digit from
+    processor to processor. Of `state` is taken which tensors are constant; every other must lie within ±1/√n, n
+    being the layer's inputs, and is drawn evenly from there.
 
     training: steps, batch_size, learning_rate and ema, as learning/config.py has them. It is trained as
     learning/training.py does with AdamW, on pictures that the figure holds, without labels; predicts: "eps".
@@ -114,9 +118,24 @@ class PageLearner(PageNetwork):
         if training.keys() != set(_TRAINING):
             raise ValueError(f"training: expected {', '.join(_TRAINING)}, got {', '.join(training) or 'nothing'}")
         self.training = dict(training)
+        self._begins = [self._beginning(name) for name in self._state]
+
+    def _beginning(self, name: str) -> tuple[float, float]:
+        """(centre, half the width) of what a tensor's numbers are drawn from."""
+        numbers = self._state[name].astype(np.float64)
+        if (numbers == numbers.flat[0]).all():
+            return float(numbers.flat[0]), 0.0
+        layer = self._state[name.rpartition(".")[0] + ".weight"]
+        reach = float(np.prod(layer.shape[1:])) ** -0.5
+        if abs(numbers).max() > 1.001 * reach:
+            raise ValueError(
+                f"state: expected an untrained network, got {abs(numbers).max():.3g} in {name}, whose numbers "
+                f"PyTorch draws from ±{reach:.3g}"
+            )
+        return 0.0, reach
 
     def _given(self) -> dict[str, Any]:
-        return super()._given() | {"training": self.training}
+        return super()._given() | {"weights": "", "begins": self._begins, "training": self.training}
 
 
 def _text(raw: bytes) -> str:

@@ -28,16 +28,19 @@ def blank(chromium):
     context.close()
 
 
-def made(config, size, *, T=200, training=TRAINING, scatter=0.1):
-    """A network of PyTorch's, and the same for the page; every weight is random, those too that begin at 0."""
+def made(config, size, *, T=200, training=TRAINING):
+    """PyTorch's network, every weight random, those too that begin at 0; and one of its make for the page."""
     torch.manual_seed(0)
     model = UNet(1, **config)
+    options = {"schedule": {"kind": "cosine", "T": T}, "predicts": "eps", "size": size, "training": training}
+    learner = PageLearner(model.state_dict(), model.config, **options)
     for parameter in model.parameters():
-        parameter.data = (parameter.data + scatter * torch.randn_like(parameter)).half().float()
-    cosine = {"kind": "cosine", "T": T}
-    return model, PageLearner(
-        model.state_dict(), model.config, schedule=cosine, predicts="eps", size=size, training=training
-    )
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return model, learner
+
+
+def numbers(model):
+    return {name: parameter.detach().flatten().tolist() for name, parameter in model.named_parameters()}
 
 
 # Numbers of a layer as PyTorch lays them out: output channels first.
@@ -46,10 +49,17 @@ LAID_OUT = """const laidOut = ({inputs, outputs, size}, numbers) => {
   for (let o = 0; o < outputs; o++) for (let c = 0; c < inputs; c++) for (let p = 0; p < places; p++)
     out.push(numbers[(p * inputs + c) * outputs + o]);
   return out;
+};
+const given = (unet, weights) => {
+  for (const [name, {numbers, inputs, outputs, size}] of Object.entries(unet.layers))
+    for (let o = 0, k = 0; o < outputs; o++)
+      for (let c = 0; c < inputs; c++)
+        for (let p = 0; p < size ** 2; p++, k++) numbers[(p * inputs + c) * outputs + o] = weights[name][k];
 };"""
-SLOPES = f"""([key, plain, x, t, eps]) => {{
+SLOPES = f"""([key, plain, weights, x, t, eps]) => {{
   {LAID_OUT}
   const {{unet}} = globalThis.diffusionLesson[key].network(plain);
+  given(unet, weights);
   unet.start();
   const losses = x.map((x, k) => unet.learn(Float32Array.from(x), t[k], Float32Array.from(eps[k]), 1 / t.length));
   const each = Object.entries(unet.layers).map(([name, layer]) => [name, laidOut(layer, layer.slopes)]);
@@ -70,7 +80,7 @@ def test_the_slopes_are_autograds(blank, config, size, plain):
     t = torch.tensor([1, 77, 200])
     wanted = ((model(x, t) - eps) ** 2).mean(dim=(1, 2, 3))
     wanted.mean().backward()
-    given = [network.key, plain, x.flatten(1).tolist(), t.tolist(), eps.flatten(1).tolist()]
+    given = [network.key, plain, numbers(model), x.flatten(1).tolist(), t.tolist(), eps.flatten(1).tolist()]
     name, loss, slopes = blank.evaluate(SLOPES, given)
     assert name == ("PlainOperations" if plain else "WasmOperations")
     torch.testing.assert_close(torch.tensor(loss), wanted.detach(), atol=1e-5, rtol=1e-5)
@@ -82,9 +92,36 @@ def test_the_slopes_are_autograds(blank, config, size, plain):
         assert off.abs().max() <= 1e-4 * steepest, name
 
 
-STEPS = f"""([key, x0, count]) => {{
+BEGINNING = f"""([key, seed]) => {{
+  {LAID_OUT}
+  const {{unet, begins}} = globalThis.diffusionLesson[key].network();
+  unet.begin(begins, seed);
+  const each = Object.entries(unet.layers).map(([name, layer]) => [name, laidOut(layer, layer.numbers)]);
+  return Object.fromEntries(each);
+}}"""
+
+
+def test_it_begins_as_pytorch_lets_a_network_begin(blank):
+    """The same tensors are constant, and the others have the same spread: ±1/√n, evenly."""
+    network = made(DIGITS, 8)[1]
+    blank.add_script_tag(content=network.program)
+    first, other = (blank.evaluate(BEGINNING, [network.key, seed]) for seed in (0, 1))
+    torch.manual_seed(0)
+    for name, parameter in UNet(1, **DIGITS).named_parameters():
+        ours = torch.tensor(first[name])
+        assert len(ours) == parameter.numel()
+        if (parameter == parameter.flatten()[0]).all():
+            assert (ours == parameter[0].flatten()[0]).all()
+        elif len(ours) > 2000:
+            assert first[name] != other[name]
+            torch.testing.assert_close(ours.std(), parameter.std(), rtol=0.05, atol=0)
+            torch.testing.assert_close(ours.abs().max(), parameter.abs().max(), rtol=0.01, atol=0)
+
+
+STEPS = f"""([key, weights, x0, count]) => {{
   {LAID_OUT}
   const {{network, train}} = globalThis.diffusionLesson[key], {{unet, schedule, training}} = network();
+  given(unet, weights);
   const losses = [];
   let last;
   for (last of train(unet, schedule, [Float32Array.from(x0)], training, 5))
@@ -105,7 +142,7 @@ def test_the_steps_are_pytorchs(blank):
     average, _ = made(DIGITS, 8)
     blank.add_script_tag(content=network.program)
     x0 = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(3)) * 2 - 1
-    found, weights, averaged = blank.evaluate(STEPS, [network.key, x0.flatten().tolist(), count])
+    found, ended, averaged = blank.evaluate(STEPS, [network.key, numbers(model), x0.flatten().tolist(), count])
     optimizer = torch.optim.AdamW(model.parameters())
     draws = torch.from_numpy(normals(np.array([5]))(count * 4 * 64)).reshape(count, 4, 1, 8, 8)
     one = schedule.cosine(1)
@@ -119,7 +156,7 @@ def test_the_steps_are_pytorchs(blank):
         optimizer.step()
         update_ema(average, model, step, training["ema"])
         assert abs(found[step - 1] - loss.item()) < 1e-3 * loss.item()
-    for ours, theirs in ((weights, model), (averaged, average)):
+    for ours, theirs in ((ended, model), (averaged, average)):
         for name, parameter in theirs.named_parameters():
             got = torch.tensor(ours[name]).reshape(parameter.shape)
             torch.testing.assert_close(got, parameter.detach(), atol=1e-4, rtol=1e-3)
@@ -128,7 +165,7 @@ def test_the_steps_are_pytorchs(blank):
 def test_the_figure_learns_stops_goes_on_and_begins_anew(blank):
     random = np.random.default_rng(0)
     flat = np.broadcast_to(random.choice([-0.9, 0.9], (40, 1, 1)), (40, 8, 8))  # black pages and white ones
-    network = made(DIGITS, 8, training=TRAINING | {"steps": 200}, scatter=0)[1]
+    network = made(DIGITS, 8, training=TRAINING | {"steps": 200})[1]
     options = {"pictures": flat, "still": flat[:1], "labels": ["one"], "caption": "c", "alt": "a"}
     blank.set_content(PageSampler(network, "learn", **options)._repr_mimebundle_()["text/html"])
     figure, says = blank.locator("figure"), blank.locator("output")

@@ -38,9 +38,14 @@ def network(state=None, config=CONFIG, **options):
 TRAINING = {"steps": 7, "batch_size": 4, "learning_rate": 1e-3, "ema": 0.9}
 
 
-def learner(config=CONFIG | {"classes": 0}, **options):
+UNTRAINED = {
+    "stem.weight": np.array([[0.3, -0.5, 0.57]]), "stem.bias": np.array([0.4, -0.2]), "norm.weight": np.ones(4),
+}  # fmt: skip
+
+
+def learner(config=CONFIG | {"classes": 0}, state=None, **options):
     given = {"schedule": cosine(100), "predicts": "eps", "size": 8, "training": TRAINING} | options
-    return PageLearner({"stem.weight": np.ones((2, 3))}, config, **given)
+    return PageLearner(UNTRAINED if state is None else state, config, **given)
 
 
 def cosine(T):
@@ -111,11 +116,19 @@ def test_a_learner_carries_what_it_learns_with_and_no_other_network_does():
     net = learner()
     given = json.loads(re.search(r"\nregister\(key, (\{.*\}), Learner\);", net.program)[1])
     assert given["training"] == TRAINING
+    assert given["weights"] == ""
+    assert given["begins"] == [[0, 3**-0.5], [0, 3**-0.5], [1, 0]]
     assert "class Learner" in net.program
     assert "class Learner" not in network().program
     assert "training" not in json.loads(re.search(r"\nregister\(key, (\{.*\}), UNet\);", network().program)[1])
     assert len(net.program) < 40_000
     assert net.key != learner(training=TRAINING | {"steps": 8}).key
+
+
+def test_what_a_learner_begins_with_does_not_know_the_processor():
+    """The last digits of PyTorch's first numbers do."""
+    nudged = {name: numbers * (1 + 1e-7) for name, numbers in UNTRAINED.items() if name != "norm.weight"}
+    assert learner(state=UNTRAINED | nudged).key == learner().key
 
 
 def test_a_key_stands_for_the_numbers_and_the_code(monkeypatch):
@@ -231,6 +244,10 @@ def test_a_figure_that_cannot_be_is_refused(options, words):
         ({"config": CONFIG}, "config: expected .* predicts 'eps', got classes = 3 and predicts = 'eps'"),
         ({"predicts": "v"}, "config: expected classes = 0, and .*, got classes = 0 and predicts = 'v'"),
         ({"training": {"steps": 3}}, "training: expected steps, batch_size, learning_rate, ema, got steps"),
+        (
+            {"state": UNTRAINED | {"stem.bias": np.array([0.4, 0.7])}},
+            "state: expected an untrained network, got 0.7 in stem.bias, whose numbers PyTorch draws from ±0.577",
+        ),
         ({"training": {}}, "training: expected steps, batch_size, learning_rate, ema, got nothing"),
     ],
 )

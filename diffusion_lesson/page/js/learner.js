@@ -18,6 +18,15 @@ class Learner extends UNet {
     this.tape = [];
   }
 
+  /** Untrained: the numbers of each tensor evenly from centre ± reach. @param {[number, number][]} begins */
+  begin(begins, seed) {
+    const next = wholes(seed, 3);
+    Object.values(this.layers).forEach(({numbers}, k) => {
+      const [centre, reach] = begins[k];
+      for (let i = 0; i < numbers.length; i++) numbers[i] = centre + reach * (2 * next() / 2 ** 32 - 1);
+    });
+  }
+
   /** From here on: new slopes of 0, by the weights as they are. */
   start() {
     this.slopes.fill(0);

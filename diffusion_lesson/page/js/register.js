@@ -16,20 +16,21 @@ function bytes(text) {
 /**
  * A network by its key in globalThis.diffusionLesson, for every figure of the page. Its numbers are unpacked when one
  * is first asked for.
- * @param {{config: Config, T: number, predicts: string, shapes: [string, number[]][], weights: string, kernels: string}} given
+ * @param {{config: Config, T: number, predicts: string, shapes: [string, number[]][], weights: string, kernels: string,
+ *   training?: object, begins?: [number, number][]}} given a network that learns has no weights yet
  * @param {typeof UNet} Network what is made of them
  */
-function register(key, {config, T, predicts, shapes, weights, kernels, training}, Network = UNet) {
+function register(key, {config, T, predicts, shapes, weights, kernels, training, begins}, Network = UNet) {
   let made = null;
   const network = (plain = false) => {
     const numbers = fromHalf(new Uint16Array(bytes(weights).buffer)), named = {};
     let top = 0;
     for (const [name, shape] of shapes) {
       const count = shape.reduce((a, b) => a * b, 1);
-      named[name] = {shape, data: numbers.subarray(top, top += count)};
+      named[name] = {shape, data: begins ? new Float32Array(count) : numbers.subarray(top, top += count)};
     }
     const make = (kept, taken) => plain ? new PlainOperations(kept, taken) : operations(kept, taken, bytes(kernels));
-    return {unet: new Network(config, named, make), schedule: cosine(T), predicts, training};
+    return {unet: new Network(config, named, make), schedule: cosine(T), predicts, training, begins};
   };
   const wake = root => KINDS[root.dataset.kind](new Figure(root, made ??= network()));
   const all = globalThis.diffusionLesson ??= {};

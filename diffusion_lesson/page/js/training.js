@@ -45,8 +45,8 @@ const MEAN = 10; // losses are shown as the mean of so many
 
 /** A network learns while one looks: its loss as a curve, and what it draws from the same noises again and again. */
 function learnFigure(figure) {
-  const {network, size, root} = figure, {unet: learner, schedule, training} = network, {steps} = training;
-  const all = bytes(root.dataset.pictures), untrained = learner.weights.slice(), play = figure.control("play");
+  const {network, size, root} = figure, {unet: learner, schedule, training, begins} = network, {steps} = training;
+  const all = bytes(root.dataset.pictures), play = figure.control("play");
   const pictures = Array.from({length: all.length / size ** 2}, (_, k) =>
     Float32Array.from(all.subarray(k * size ** 2, (k + 1) * size ** 2), byte => byte / 127.5 - 1));
   const canvases = root.querySelectorAll("[data-role=sample]");
@@ -87,12 +87,13 @@ function learnFigure(figure) {
     setTimeout(tick); // the page has its turn
   };
   const begin = () => {
-    learner.weights.set(untrained);
-    run = train(learner, schedule, pictures, training, figure.value("seed", 0));
+    const seed = figure.value("seed", 0);
+    learner.begin(begins, seed);
+    run = train(learner, schedule, pictures, training, seed);
     [step, seconds, losses, points] = [0, 0, [], []];
     figure.find("curve").setAttribute("points", "");
     figure.say("");
-    draw(untrained);
+    draw(learner.weights);
     turn(false);
   };
   figure.on("play", "click", () => { turn(!going); tick(); });
