@@ -31,7 +31,7 @@ class TrainConfig:
     ema: float = 0.995  # what the average of the weights keeps of itself each step (less at first)
     seed: int = 0  # of every random number
     drop_labels: float = 0.0  # the share of labels replaced by "no label", for guidance
-    optimizer: Optimizer = "adamw"  # "muon" and "muon-kernels" (muon.py) learn more in as many steps
+    optimizer: Optimizer = "adamw"  # "muon" (muon.py) learns more in as many steps; "muon-kernels" is a variant
     precision: Precision = "fp32"  # "bf16": the network computes in bfloat16 where that is safe (autocast)
     mirror: bool = False  # each picture left for right with probability 1/2: for photographs, not for digits
     t_drawn: TimeDraw = "uniform"  # "logit-normal" (step.py) asks more of the middle, where a picture takes shape

@@ -132,7 +132,7 @@ def muon(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
 def muon_kernels(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Muon of three turns for the kernels of convolutional layers, AdamW for the rest.
 
-    Better in a very short training with small batches, whose faintest directions are noise.
+    A variant for very short trainings; the two seeds on which bench/README.md tried it show no gain that holds.
     """
     return _shared([m.weight for m in model.modules() if isinstance(m, nn.Conv2d)], model, lr, turns=3)
 
