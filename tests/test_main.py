@@ -74,7 +74,7 @@ def test_its_weights_are_the_averaged_ones(trained):
 
 
 def test_run_again_it_has_nothing_left_to_learn_and_draws_the_same(trained, monkeypatch, capsys):
-    def no_more(*_, **__):
+    def no_more(*_):
         raise AssertionError("it trained again")
 
     before = (trained / "samples.png").read_bytes()

@@ -7,9 +7,8 @@ from typing import Any, Literal, get_args
 
 from diffusion_lesson.shapes import number, whole
 
-Optimizer = Literal["adamw", "muon", "muon-kernels"]
+Optimizer = Literal["adamw", "muon"]
 Precision = Literal["fp32", "bf16"]
-TimeDraw = Literal["uniform", "logit-normal"]
 SEEDS = 2**63  # 0 and on, below this: a step adds its number times 2^32, and torch takes less than 2^64
 COUNTS = 2**31  # 1 and on, below this
 _NUMBERS: dict[str, Callable[..., float]] = {
@@ -31,14 +30,13 @@ class TrainConfig:
     ema: float = 0.995  # what the average of the weights keeps of itself each step (less at first)
     seed: int = 0  # of every random number
     drop_labels: float = 0.0  # the share of labels replaced by "no label", for guidance
-    optimizer: Optimizer = "adamw"  # "muon" (muon.py) learns more in as many steps; "muon-kernels" is a variant
+    optimizer: Optimizer = "adamw"  # "muon" (muon.py) learns more in as many steps
     precision: Precision = "fp32"  # "bf16": the network computes in bfloat16 where that is safe (autocast)
     mirror: bool = False  # each picture left for right with probability 1/2: for photographs, not for digits
-    t_drawn: TimeDraw = "uniform"  # "logit-normal" (step.py) asks more of the middle, where a picture takes shape
 
     def __post_init__(self) -> None:
         """Refuse what would fail later, or train quietly on nonsense."""
-        for name, known in (("optimizer", Optimizer), ("precision", Precision), ("t_drawn", TimeDraw)):
+        for name, known in (("optimizer", Optimizer), ("precision", Precision)):
             if getattr(self, name) not in get_args(known):
                 raise ValueError(
                     f"{name}: expected one of {', '.join(get_args(known))}, got {getattr(self, name)!r}"
@@ -59,7 +57,7 @@ class TrainConfig:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
 
 
-ADDED = {"mirror": False, "t_drawn": "uniform"}  # what notes of version 0.1 do not say, and how it was then
+ADDED = {"mirror": False}  # what notes of version 0.1 do not say, and how it was then
 _EARLIER_NAMES = {"lr": "learning_rate"}  # as notes and cards of version 0.1 have it
 _EARLIER_WORDS = {"precision": {"single": "fp32"}}
 

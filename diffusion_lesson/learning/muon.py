@@ -10,32 +10,31 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-def orthogonal(x: Float[Tensor, "N rows columns"], turns: int = 5) -> Float[Tensor, "N rows columns"]:
+def orthogonal(x: Float[Tensor, "N rows columns"]) -> Float[Tensor, "N rows columns"]:
     """About U Vᵀ for each matrix x = U S Vᵀ of (N, rows, columns): the singular values go to about 1.
 
-    `turns` turns of Newton and Schulz, y ← a y + (b y yᵀ + c (y yᵀ)²) y with a = 3.4445, b = −4.7750, c = 2.0315,
-    begin at y = x/‖x‖. After five, singular values above 0.003 ‖x‖ end within 0.68..1.21, smaller ones at 1.21 or
-    less; after three, those above 0.02 ‖x‖.
+    Five turns of Newton and Schulz, y ← a y + (b y yᵀ + c (y yᵀ)²) y with a = 3.4445, b = −4.7750, c = 2.0315,
+    begin at y = x/‖x‖. Singular values above 0.003 ‖x‖ end within 0.68..1.21, smaller ones at 1.21 or less.
     For the U-Net of the MNIST recipes it takes 0.35 to 0.6 of the time of a singular value decomposition (CPU).
     (K. Jordan and others, "Muon: An optimizer for hidden layers in neural networks", 2024.)
     """
     y = x.mT if x.shape[1] > x.shape[2] else x  # y yᵀ is the smaller of the two squares
     y = y / torch.linalg.matrix_norm(y, keepdim=True).clamp_min(1e-12)
-    turned = _at_once(y, turns) if y.shape[2] >= 2 * y.shape[1] else _turn_by_turn(y, turns)
+    turned = _at_once(y) if y.shape[2] >= 2 * y.shape[1] else _turn_by_turn(y)
     return turned.mT if x.shape[1] > x.shape[2] else turned
 
 
-_A, _B, _C = 3.4445, -4.7750, 2.0315
+TURNS, _A, _B, _C = 5, 3.4445, -4.7750, 2.0315
 
 
-def _turn_by_turn(y: Float[Tensor, "N rows columns"], turns: int) -> Float[Tensor, "N rows columns"]:
-    for _ in range(turns):
+def _turn_by_turn(y: Float[Tensor, "N rows columns"]) -> Float[Tensor, "N rows columns"]:
+    for _ in range(TURNS):
         square = y @ y.mT
         y = torch.baddbmm(y, torch.baddbmm(square, square, square, beta=_B, alpha=_C), y, beta=_A)
     return y
 
 
-def _at_once(y: Float[Tensor, "N rows columns"], turns: int) -> Float[Tensor, "N rows columns"]:
+def _at_once(y: Float[Tensor, "N rows columns"]) -> Float[Tensor, "N rows columns"]:
     """The same for wide matrices, which it reads twice, not twice a turn.
 
     A turn is y ← p y with p = a + b s + c s², s = y yᵀ, and then s ← p² s, since p and s commute. So the turns
@@ -43,7 +42,7 @@ def _at_once(y: Float[Tensor, "N rows columns"], turns: int) -> Float[Tensor, "N
     """
     s = y @ y.mT
     p = product = _polynomial(s)
-    for _ in range(turns - 1):
+    for _ in range(TURNS - 1):
         s = s @ (p @ p)
         p = _polynomial(s)
         product = product @ p
@@ -75,11 +74,10 @@ class Muon(torch.optim.Optimizer):
 
     found_inf: Tensor | None = None  # 1 where the gradients overflowed
 
-    def __init__(self, weights: Iterable[Tensor], lr: float, turns: int = 5) -> None:
+    def __init__(self, weights: Iterable[Tensor], lr: float) -> None:
         weights = list(weights)
         if flat := [tuple(w.shape) for w in weights if w.ndim < 2]:
             raise ValueError(f"weights: expected matrices and kernels, got shapes {flat}")
-        self._turns = turns
         super().__init__(weights, {"lr": lr})
 
     @torch.no_grad()
@@ -98,7 +96,7 @@ class Muon(torch.optim.Optimizer):
                 if self.found_inf is not None:  # as PyTorch's fused optimizers: where it is 1, nothing moves
                     ahead, rate = ahead.where(self.found_inf == 0, 0), group["lr"] * (1 - self.found_inf)
                 with _no_autocast(ahead.device.type):
-                    directions = orthogonal(ahead, self._turns)
+                    directions = orthogonal(ahead)
                 torch._foreach_mul_(weights, 1 - 0.01 * rate)
                 steps = [step.view_as(w) for step, w in zip(directions, weights, strict=True)]
                 far = 0.4 * max(shape) ** 0.5 * rate
@@ -126,24 +124,12 @@ def adamw(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
 
 def muon(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the weights of linear and convolutional layers, AdamW for biases, norms and tables."""
-    return _shared([m.weight for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)], model, lr, turns=5)
-
-
-def muon_kernels(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon of three turns for the kernels of convolutional layers, AdamW for the rest.
-
-    A variant for very short trainings; the two seeds on which bench/README.md tried it show no gain that holds.
-    """
-    return _shared([m.weight for m in model.modules() if isinstance(m, nn.Conv2d)], model, lr, turns=3)
-
-
-def _shared(matrices: list[Tensor], model: nn.Module, lr: float, turns: int) -> list[torch.optim.Optimizer]:
-    """Muon for these, AdamW for the others."""
+    matrices = [m.weight for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     taken = {id(w) for w in matrices}
     others = [p for p in model.parameters() if id(p) not in taken]
     optimizers: list[torch.optim.Optimizer] = []
     if matrices:
-        optimizers.append(Muon(matrices, lr, turns))
+        optimizers.append(Muon(matrices, lr))
     if others:
         optimizers.append(torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.95), fused=True))
     return optimizers

@@ -18,7 +18,6 @@ from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import on_own_rows
 from diffusion_lesson.learning.files import one_run
 from diffusion_lesson.learning.step import (
-    DRAWS,
     LOSSES,
     OPTIMIZERS,
     PRECISIONS,
@@ -174,9 +173,8 @@ def rehearse(
             x_new, x_old = (x[k.to(x.device)].to(device) for x, k in ((new, i), (old, j)))
             if config.mirror:
                 x_new, x_old = mirrored(x_new, g), mirrored(x_old, g)
-            t = DRAWS[config.t_drawn](schedule, half, g)
-            learned = LOSSES[denoiser.predicts](schedule, ask(model, y_new), x_new, g, t=t).mean()
-            t = DRAWS[config.t_drawn](schedule, half, g).to(device)
+            learned = LOSSES[denoiser.predicts](schedule, ask(model, y_new), x_new, g).mean()
+            t = schedule.draw_t(half, g).to(device)
             xt = q_marginal(schedule, t, x_old).sample(g)
             kept = (ask(model, y_old)(xt, t) - ask(before, y_old)(xt, t)).square().mean()
             loss = (learned + kept) / 2

@@ -6,7 +6,6 @@ from math import cos, isfinite, pi
 from typing import Any
 
 import torch
-from jaxtyping import Int
 from torch import Tensor, nn
 
 from diffusion_lesson.learning import muon
@@ -14,11 +13,10 @@ from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import on_own_rows
 from diffusion_lesson.process.losses import eps_loss, v_loss, x0_loss
-from diffusion_lesson.process.schedule import Schedule
 from diffusion_lesson.shapes import Batch
 
 LOSSES: dict[str, Callable[..., Tensor]] = {"eps": eps_loss, "v": v_loss, "x0": x0_loss}
-OPTIMIZERS = {"adamw": muon.adamw, "muon": muon.muon, "muon-kernels": muon.muon_kernels}
+OPTIMIZERS = {"adamw": muon.adamw, "muon": muon.muon}
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # what the network computes in
 WARM_UP = 100  # steps over which the learning rate rises
 
@@ -87,9 +85,7 @@ class Step:
             dropped = torch.rand(len(y), generator=generator, device=y.device) < config.drop_labels
             y = torch.where(dropped, classes, y)
         answer = on_own_rows(self.called, y, self.rows, PRECISIONS[config.precision])
-        schedule = self.denoiser.schedule
-        t = DRAWS[config.t_drawn](schedule, len(x0), generator)
-        loss = LOSSES[self.denoiser.predicts](schedule, answer, x0, generator, t=t)[self.rows].mean()
+        loss = LOSSES[self.denoiser.predicts](self.denoiser.schedule, answer, x0, generator)[self.rows].mean()
         for w in weights:
             w.grad = None
         loss.backward()
@@ -119,22 +115,6 @@ class Step:
 
 def _groups(optimizers: Sequence[torch.optim.Optimizer]) -> list[dict[str, Any]]:
     return [group for each in optimizers for group in each.param_groups]
-
-
-def logit_normal(schedule: Schedule, batch: int, generator: torch.Generator) -> Int[Tensor, " B"]:
-    """t = ⌈T / (1 + exp(−z))⌉, z ~ N(0, 1): half of all lie between 0.34 T and 0.66 T (arXiv:2403.03206). (B,)
-
-    The batch shares one draw: its z have the ranks (i + u)/B, i = 0..B − 1, u ~ Uniform(0, 1), so that every batch
-    has its part of each level of noise.
-    """
-    places = torch.arange(batch, device=generator.device)
-    ranks = (places + torch.rand(1, generator=generator, device=generator.device)) / batch
-    return (schedule.T * torch.special.ndtri(ranks).sigmoid()).ceil().long().clamp(1, schedule.T)
-
-
-DRAWS: dict[str, Callable[[Schedule, int, torch.Generator], Int[Tensor, " B"]]] = {
-    "uniform": Schedule.draw_t, "logit-normal": logit_normal,
-}  # fmt: skip
 
 
 def mirrored(x: Batch, generator: torch.Generator) -> Batch:

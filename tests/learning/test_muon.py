@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from diffusion_lesson.learning import muon as muon_module
-from diffusion_lesson.learning.muon import Muon, muon, muon_kernels, orthogonal
+from diffusion_lesson.learning.muon import Muon, muon, orthogonal
 from diffusion_lesson.networks.unet import UNet
 
 SHAPES = [(3, 5, 8), (2, 8, 5), (1, 16, 16), (4, 1, 7), (2, 6, 40), (2, 40, 6)]  # the last three at once
@@ -155,22 +155,6 @@ def test_it_takes_matrices_and_kernels_and_leaves_the_rest_to_adamw():
     assert left == {name for name, p in net.named_parameters() if p.ndim == 1 or name == "label.weight"}
     assert by_adamw.defaults["betas"] == (0.9, 0.95)
 
-
-def test_it_takes_kernels_alone_where_that_is_asked():
-    net = UNet(channels_in=1, width=8, classes=3, attention=True)
-    by_muon, by_adamw = muon_kernels(net, lr=0.01)
-    names = {id(p): name for name, p in net.named_parameters()}
-    taken, left = (
-        {names[id(p)] for group in part.param_groups for p in group["params"]} for part in (by_muon, by_adamw)
-    )
-    assert taken == {name for name, p in net.named_parameters() if p.ndim == 4}
-    assert taken | left == set(names.values())
-    assert any("scale_shift" in name for name in left)
-    w, slope = net.head.weight.detach().clone(), torch.randn(net.head.weight.shape)
-    net.head.weight.grad = slope
-    by_muon.step()
-    way = (w - net.head.weight.detach()).flatten(1)  # from zero: nothing decays
-    torch.testing.assert_close(way, 0.01 * 0.4 * max(way.shape) ** 0.5 * by_svd(slope.flatten(1)[None], 3)[0])
 
 
 def test_a_network_of_one_kind_of_weights_gets_one_optimizer():

@@ -24,7 +24,6 @@ from diffusion_lesson.learning import checkpoints, data, training
 from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import Distributed, main_process
-from diffusion_lesson.learning.step import logit_normal
 from diffusion_lesson.networks import unet
 from diffusion_lesson.networks.names import earlier_name
 from diffusion_lesson.networks.unet import UNet
@@ -258,35 +257,6 @@ def test_a_step_does_not_walk_through_the_network_to_find_its_weights(monkeypatc
     assert counts[-1] == counts[0] > 0
 
 
-class Clock(Onlooker):
-    """Keeps the steps that it is asked about."""
-
-    def forward(self, x, t):
-        self.seen.append(t.clone())
-        return self.w * x
-
-
-def test_logit_normal_steps_have_the_quantiles_of_that_law():
-    model, law = Clock(), torch.distributions.Normal(0.0, 1.0)
-    options = {"steps": 40, "batch_size": 50, "learning_rate": 1e-9, "t_drawn": "logit-normal"}
-    list(train(model, torch.zeros(1, 1, 2, 2), cosine(1000), **options))
-    assert all(len(batch.unique()) > 45 for batch in model.seen), "each batch has its part of every level of noise"
-    t = torch.cat(model.seen)
-    assert 1 <= t.min() <= t.max() <= 1000
-    for share in (0.05, 0.25, 0.5, 0.75, 0.95):
-        z = law.icdf(torch.tensor(share)).item()
-        below = (t <= 1000 / (1 + math.exp(-z))).float().mean().item()
-        assert below == pytest.approx(share, abs=0.01)
-
-
-@pytest.mark.parametrize("rank", [0.0, 1 - 2**-24])
-def test_the_ends_of_the_logit_normal_stay_steps(monkeypatch, rank):
-    monkeypatch.setattr(torch, "rand", lambda *shape, **where: torch.full(shape, rank))
-    t = logit_normal(cosine(7), 64, torch.Generator())
-    assert t.dtype == torch.int64
-    assert 1 <= t.min() <= t.max() <= 7
-
-
 def test_mirrored_stopped_and_resumed_ends_with_the_same_bits(tmp_path):
     list(run(tmp_path / "whole", mirror=True))
     loop = run(tmp_path, mirror=True)
@@ -327,7 +297,6 @@ REFUSED = {
     "predicts": [{"predicts": "noise"}],
     "precision": [{"precision": "half"}],
     "optimizer": [{"optimizer": "sgd"}],
-    "t_drawn": [{"t_drawn": "normal"}],
 }
 
 
@@ -476,7 +445,6 @@ CHANGES = {
     "drop_labels": {"drop_labels": 0.2},
     "optimizer": {"optimizer": "muon"},
     "mirror": {"mirror": True},
-    "t_drawn": {"t_drawn": "logit-normal"},
     "images": {"images": pictures().flip(0)},
     "labels": {"labels": torch.arange(20) % 2},
     "betas": {"schedule": cosine(11)},
@@ -794,7 +762,7 @@ def test_a_checkpoint_of_version_0_1_goes_on_with_the_same_bits(tmp_path, uninte
         "precision": "single", "network": checkpoints._earlier_fingerprint(small(classes=3)),
         "lr": written["settings"]["learning_rate"],
     }  # fmt: skip
-    later = {"learning_rate", "mirror", "t_drawn"}  # names that version 0.1 did not know
+    later = {"learning_rate", "mirror"}  # names that version 0.1 did not know
     written["settings"] = {key: settings[key] for key in settings.keys() - later}
     del written["contents"]  # notes did not have it yet
     note.write_text(json.dumps(written))
