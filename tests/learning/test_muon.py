@@ -156,7 +156,6 @@ def test_it_takes_matrices_and_kernels_and_leaves_the_rest_to_adamw():
     assert by_adamw.defaults["betas"] == (0.9, 0.95)
 
 
-
 def test_a_network_of_one_kind_of_weights_gets_one_optimizer():
     (alone,) = muon(torch.nn.LayerNorm(3), lr=0.01)
     assert isinstance(alone, torch.optim.AdamW)
