@@ -26,9 +26,8 @@ from diffusion_lesson.process.losses import bound_weight, eps_loss
 
 HERE = Path(__file__).parent
 STEPS, BATCH, RATE, EMA = 2000, 64, 1e-3, 0.998
-SEEN = (
-    60  # terms of the bound, drawn for each hundred pictures: before and after see the same, with the same noise
-)
+# Terms of the bound, drawn for each hundred pictures: before and after see the same, with the same noise.
+SEEN = 60
 
 
 def train(denoiser: Denoiser, x: Tensor, labels: Tensor) -> Denoiser:
@@ -57,7 +56,7 @@ def train(denoiser: Denoiser, x: Tensor, labels: Tensor) -> Denoiser:
     return replace(denoiser, network=averaged)
 
 
-def told(each: Tensor, *, together: int) -> dict[str, float]:
+def summary(each: Tensor, *, together: int) -> dict[str, float]:
     """The mean, and its standard error."""
     error = bound.mean_error(each, together=together)
     return {"mean": round(each.mean().item(), 4), "standard error": round(error.item(), 4)}
@@ -87,13 +86,13 @@ def main() -> None:
     ]
     found = {
         "before": bound.record(card, before, out_of=count, steps=SEEN).as_json(),
-        "before, second half of the test file less its first": told(torch.stack(harder), together=1),
+        "before, second half of the test file less its first": summary(torch.stack(harder), together=1),
         "training": {
             "begins with": card.name, "steps": STEPS, "batch_size": BATCH, "learning_rate": RATE, "ema": EMA,
             "seed": 0, "cpu_seconds": seconds,
         },
         "after": bound.record(card, after, out_of=count, steps=SEEN).as_json(),
-        "fall": told(fall, together=bound.TOGETHER)
+        "fall": summary(fall, together=bound.TOGETHER)
         | {"share of the pictures": round((fall > 0).double().mean().item(), 4)},
     }  # fmt: skip
     print(found, flush=True)
