@@ -33,6 +33,7 @@ def turned(tensor: Any) -> None:
             numbers.shape,
             generator=torch.Generator().manual_seed(int.from_bytes(seed, "big")),
             dtype=numbers.dtype,
+            device="cpu",  # whatever a test has made the default
         )
         tensor.copy_(numbers * (1 + SIZE * z))
 
