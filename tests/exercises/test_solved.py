@@ -2,6 +2,7 @@
 
 import os
 import types
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -85,3 +86,11 @@ def test_the_file_is_in_the_folder_for_a_users_data(monkeypatch, tmp_path):
     assert memory.keep({"q_step"})
     assert (tmp_path / "diffusion-lesson" / "solved.json").read_text("utf-8") == '["q_step"]'
     assert [path.name for path in (tmp_path / "diffusion-lesson").iterdir()] == ["solved.json"]
+
+
+def test_lesson_00_shows_today_s_exercises(capsys):
+    """Nothing compares that cell's output, since it is the reader's own."""
+    (path,) = (Path(__file__).parents[2] / "notebooks").glob("00_*.ipynb")
+    (cell,) = [c for c in nbformat.read(path, 4).cells if c.source.rstrip().endswith("\nsolved()")]
+    solved()
+    assert cell.outputs[0].text == capsys.readouterr().out
