@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from diffusion_lesson.learning import weights
 from diffusion_lesson.learning.recipes import RECIPES
@@ -271,7 +270,6 @@ def carried(path):
 
 
 def lesson_10_s_learner():
-    torch.manual_seed(0)
     model = UNet(channels_in=1, width=16)
     recipe = RECIPES["digits-20s"]
     training = {name: getattr(recipe.training, name) for name in TRAINING}
