@@ -26,8 +26,8 @@ def pictures(root: Path) -> list[tuple[str, ...]]:
 
     Links are followed; a folder that is reached in several ways counts once in a class. Hidden files and other
     files are passed over. A warning names pictures of other kinds, and folders that would be classes but hold no
-    picture. ValueError where a link leads nowhere, and
-    where folders are called like parts of a data set (train, test, …); OSError for a folder that can't be read.
+    picture. ValueError where a link leads nowhere, and where folders are called like parts of a data set (train,
+    test, …); OSError for a folder that can't be read.
     """
     found, others = [], []
     todo: list[tuple[str, ...]] = [()]

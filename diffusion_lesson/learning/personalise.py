@@ -23,7 +23,7 @@ from diffusion_lesson.learning.step import (
     PRECISIONS,
     learning_rate,
     mirrored,
-    refuse_half,
+    refuse_what_cannot_learn,
     stop_unless_finite,
     update_ema,
 )
@@ -224,4 +224,4 @@ def _refuse(denoiser: Denoiser, labels: dict[str, list[int]]) -> None:
     for name, given in labels.items():
         if wrong := [label for label in given if not 0 <= label < denoiser.classes]:
             raise ValueError(f"{name}: expected 0..{denoiser.classes - 1}, got {wrong[0]}")
-    refuse_half(denoiser.network)
+    refuse_what_cannot_learn(denoiser.network)

@@ -128,7 +128,7 @@ def learning_rate(step: int, steps: int, highest: float) -> float:
     return highest * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
 
 
-def refuse_half(model: nn.Module) -> None:
+def refuse_what_cannot_learn(model: nn.Module) -> None:
     """ValueError where its weights can't learn, or are in half: their moving average would stand still."""
     if not isinstance(model, nn.Module) or not any(w.requires_grad for w in model.parameters()):
         raise ValueError(f"denoiser: expected a network with weights that learn, got {type(model).__name__}")

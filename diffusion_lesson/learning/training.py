@@ -18,7 +18,7 @@ from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import distributed
 from diffusion_lesson.learning.files import one_run
-from diffusion_lesson.learning.step import OPTIMIZERS, Step, learning_rate, refuse_half
+from diffusion_lesson.learning.step import OPTIMIZERS, Step, learning_rate, refuse_what_cannot_learn
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.shapes import Batch, floats, integers, kind, whole
 
@@ -75,7 +75,7 @@ def train(
     model, classes, steps = denoiser.network, denoiser.classes, config.steps
     if labels is not None and classes == 0:
         raise ValueError("labels: this network has no classes; make it with classes=…, or give no labels")
-    refuse_half(model)
+    refuse_what_cannot_learn(model)
     if whole(checkpoint_every, "checkpoint_every", "1 or more") < 1:
         raise ValueError(f"checkpoint_every: expected 1 or more, got {checkpoint_every}")
     floats(images, "images")
