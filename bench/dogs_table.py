@@ -19,18 +19,10 @@ def _shares(rows: list[dict[str, Any]], name: str, form: str = ".0%") -> str:
 
 def table(results: dict[str, Any]) -> str:
     """Each dog's runs, as Markdown: mean (lowest to highest)."""
-    columns = [
-        "dog",
-        "learned from",
-        "runs",
-        "read as a dog",
-        "as this dog",
-        "real photographs",
-        "learned views",
-        "before",
-        "nearest",
-    ]
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    head = (
+        "| dog | learned from | runs | read as a dog | as this dog | real photographs | learned views | before |"
+    )
+    lines = [f"{head} nearest |", "|" + "---|" * 9]
     for dog in dog_judge.DOGS:
         done = [seed for seed in dogs.SEEDS if f"{dog} {seed}" in results]
         if done:

@@ -35,16 +35,8 @@ def _rise(results: dict[str, Any], way: str, run: tuple[int, int]) -> float:
 
 def ways_table(results: dict[str, Any]) -> str:
     """Means and ranges over digits and sixes, as Markdown."""
-    columns = [
-        "way",
-        "runs",
-        "new digit drawn",
-        "old digits as told",
-        "FD of the old",
-        "FD against before",
-        "nearest",
-    ]
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines = ["| way | runs | new digit drawn | old digits as told | FD of the old | FD against before | nearest |"]
+    lines += ["|" + "---|" * 7]
     for way, name in NAMES.items():
         runs = _done(results, way if way != "before" else "a")
         if not runs:
