@@ -117,6 +117,10 @@ class PageLearner(PageNetwork):
             raise ValueError(f"config: expected classes = 0, and predicts 'eps', got {got}")
         if training.keys() != set(_TRAINING):
             raise ValueError(f"training: expected {', '.join(_TRAINING)}, got {', '.join(training) or 'nothing'}")
+        counts = training["steps"], training["batch_size"]
+        if min(counts) < 1 or not training["learning_rate"] > 0 or not 0 <= training["ema"] <= 1:
+            wanted = "steps and batch_size of 1 or more, a learning_rate above 0, an ema of 0 to 1"
+            raise ValueError(f"training: expected {wanted}, got {dict(training)}")
         self.training = dict(training)
         self._begins = [self._beginning(name) for name in self._state]
 

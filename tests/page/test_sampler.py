@@ -247,6 +247,12 @@ def test_a_figure_that_cannot_be_is_refused(options, words):
             {"state": UNTRAINED | {"stem.bias": np.array([0.4, 0.7])}},
             "state: expected an untrained network, got 0.7 in stem.bias, whose numbers PyTorch draws from ±0.577",
         ),
+        (
+            {"training": TRAINING | {"steps": 0}},
+            "training: expected steps and batch_size of 1 or more, .*'steps': 0",
+        ),
+        ({"training": TRAINING | {"learning_rate": 0}}, "training: .*a learning_rate above 0"),
+        ({"training": TRAINING | {"ema": 1.1}}, "training: .*an ema of 0 to 1"),
         ({"training": {}}, "training: expected steps, batch_size, learning_rate, ema, got nothing"),
     ],
 )
