@@ -276,3 +276,14 @@ def test_steps_and_labels_that_are_no_integers_are_named(dtype, without_type_che
 def test_labels_for_fewer_than_the_old_are_named(without_type_checks):
     with pytest.raises(ValueError, match=r"^old_labels: expected one for each of 4, got \(3,\)"):
         personalise.prior_preservation_set(X[:2], 1, X, LABELS[:3])
+
+
+@pytest.mark.parametrize("count", [5, 8, 24, 40, 1000])  # a CPU draws 16 at a time, and the last 16 anew
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_seed_names_the_same_noise_in_half_precision(dtype, count):
+    single, half = (
+        devices.noise(torch.empty(count, dtype=kind), torch.Generator().manual_seed(3))
+        for kind in (torch.float32, dtype)
+    )
+    assert half.dtype == dtype
+    assert torch.equal(half, single.to(dtype))

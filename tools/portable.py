@@ -53,8 +53,12 @@ torch.nn.functional.conv2d(torch.randn(8, 16, 28, 28), torch.randn(32, 16, 3, 3)
 
 
 def own() -> str:
-    """What PyTorch takes this processor for: DEFAULT (below AVX2), AVX2 or AVX512."""
-    return torch.backends.cpu.get_cpu_capability()
+    """What PyTorch takes this processor for: DEFAULT (below AVX2; PyTorch 2.6 says NO AVX), AVX2 or AVX512."""
+    return _today(torch.backends.cpu.get_cpu_capability())
+
+
+def _today(capability: str) -> str:
+    return "DEFAULT" if capability == "NO AVX" else capability
 
 
 def without(level: str) -> str:
@@ -137,9 +141,10 @@ def in_force(lane: Lane) -> str:
     """What PyTorch and oneDNN say of themselves in the lane."""
     variables = surroundings(lane) | {"ONEDNN_VERBOSE": "1"}
     done = subprocess.run([lane.python, "-c", PLAYED], env=variables, capture_output=True, text=True, check=True)
-    said = re.search(r"^(\S+) (\d+)$", done.stdout, re.MULTILINE)
+    said = re.search(r"^(NO AVX|\S+) (\d+)$", done.stdout, re.MULTILINE)
     convolutions = re.search(r",isa:(.*)$", done.stdout, re.MULTILINE)
-    words = f"PyTorch {said[1]}, {said[2]} thread{'s' if said[2] != '1' else ''}" if said else "PyTorch: unknown"
+    threads = "" if said is None else f"{said[2]} thread{'s' if said[2] != '1' else ''}"
+    words = f"PyTorch {_today(said[1])}, {threads}" if said else "PyTorch: unknown"
     versions = re.search(r"^versions: (.*)$", done.stdout, re.MULTILINE)
     words += f", oneDNN {convolutions[1].split(' with ')[0]}" if convolutions else ""
     return words + (f", {versions[1]}" if versions else "")

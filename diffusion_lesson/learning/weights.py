@@ -106,9 +106,9 @@ def save(path: str | Path, model: Denoiser | nn.Module, card: Card) -> Card:
     state = _plain(model.state_dict())
     try:
         # each a copy of its own: tensors that share memory, or lie in steps, have no form on the disk
-        raw = to_bytes(
-            {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
-        )
+        copies = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
+        _filled(_outline(card), copies)
+        raw = to_bytes(copies)
         _filled(_outline(card), from_bytes(raw))
     except (ValueError, TypeError, KeyError, NotImplementedError) as error:  # the last: of tensors without numbers
         raise ValueError(

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffusion_lesson.shapes import Batch
+from diffusion_lesson.shapes import Batch, integers
 
 
 def _conv(channels_in: int, channels_out: int) -> nn.Sequential:
@@ -78,6 +78,7 @@ def train_classifier(
     """Minimise the cross-entropy on (x, labels) with AdamW and a one-cycle rate; leaves it in eval mode."""
     if not 1 <= batch_size <= len(x):
         raise ValueError(f"batch_size: expected 1..{len(x)}, the number of pictures, got {batch_size}")
+    labels = integers(labels)
     generator, device = torch.Generator().manual_seed(seed), next(classifier.parameters()).device
     steps = epochs * (len(x) // batch_size)
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=learning_rate)
@@ -86,10 +87,11 @@ def train_classifier(
     for _ in range(epochs):
         order = torch.randperm(len(x), generator=generator, device="cpu")
         for batch in order[: len(x) // batch_size * batch_size].split(batch_size):
-            y = labels[batch.to(labels.device)].to(device).long()
+            y = labels[batch.to(labels.device)].to(device)
             loss = F.cross_entropy(classifier(x[batch.to(x.device)].to(device)), y)
             optimizer.zero_grad()
             loss.backward()
-            optimizer.step()
+            with device:  # PyTorch before 2.7 keeps the count of steps on the default device, whatever that is
+                optimizer.step()
             rate.step()
     classifier.eval()
