@@ -37,7 +37,7 @@ def numbers(value: Any) -> Tensor:
     """
     refuse_no_value(value)
     if isinstance(value, Tensor):
-        out = value.detach().cpu()
+        out = value.detach().cpu().to_dense()
     elif isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         out = torch.from_numpy(value.astype(np.complex128 if value.dtype.kind == "c" else np.float64))
     elif isinstance(value, Iterable) and not isinstance(value, str | bytes) and not _is_one(value):

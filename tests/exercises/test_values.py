@@ -29,6 +29,7 @@ class Two:
     [
         tensor([1.0, 2.0]),
         tensor([1, 2], dtype=torch.int32),
+        tensor([1.0, 2.0]).to_sparse(),
         tensor([1.0, 2.0], requires_grad=True),
         np.array([1, 2], dtype=np.uint8),
         np.array([1.0, 2.0])[::-1][::-1],

@@ -4,6 +4,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from diffusion_lesson.exercises.exercise import Exercise, Mistake
 from diffusion_lesson.exercises.values import Misfit, kind
 
@@ -27,7 +29,9 @@ def _names(answer: Any) -> Names:
     """{symbol: name}, of a dictionary or of pairs. Misfit for what says not which name is whose."""
     if isinstance(answer, Iterable) and not isinstance(answer, Mapping | str):
         answer = list(answer)
-        if not answer or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in answer):
+        if not answer or not all(
+            isinstance(pair, tuple | list | np.ndarray) and len(pair) == 2 for pair in answer
+        ):
             raise Misfit(f"{kind(answer)} doesn't say which name is whose. {_FORM}")
     if not isinstance(answer, Mapping | list):
         raise Misfit(f"answer is {kind(answer)}. {_FORM}")

@@ -15,6 +15,7 @@ from diffusion_lesson.process.schedule import linear, scaled_linear
 _SCHEDULES = (linear(1000, 0.00085, 0.012), scaled_linear(1000, 0.00085, 0.012), linear(1000, 1e-4, 0.02))
 _BARS = torch.stack([s.alpha_bars[-1] for s in _SCHEDULES])
 _BEFORE = torch.stack([s.alpha_bars[-2] for s in _SCHEDULES])
+_AFTER_FIRST = torch.stack([s.alphas[2:].prod() for s in _SCHEDULES])
 _SUMS = torch.stack([s.betas.sum() for s in _SCHEDULES])
 _ROOTS = (1 - _SCHEDULES[1].betas.sqrt()).prod().sqrt()  # of the scaled line, not squared
 _RIGHT = _BARS.sqrt()
@@ -44,6 +45,13 @@ def _is(expected: Tensor) -> Callable[[Tensor], bool]:
     return lambda given: bool((given - expected).abs().max() < 5.1e-5)
 
 
+def _to_what_is_given(expected: Tensor) -> Callable[[Tensor], bool]:
+    """Whether each number is the one expected, in full or to four decimals: one beta changes it by less."""
+    return lambda given: bool(
+        (((given - expected).abs() < 1e-5) | ((given - expected.round(decimals=4)).abs() < 1e-6)).all()
+    )
+
+
 def _differs(given: Tensor) -> str:
     names = ("the post's", "scaled linear's", "DDPM's")
     wrong = [name for name, a, b in zip(names, given, _RIGHT, strict=True) if not abs(a - b) < 5.1e-5]
@@ -55,7 +63,7 @@ EXERCISES = {
         hint="for each list of betas multiply all 1 − beta, then take the root of the product.",
         praise="About 4 %, 7 % and 0.6 % of the picture are still there after the last step.",
         look=_three,
-        right=_is(_RIGHT),
+        right=_to_what_is_given(_RIGHT),
         differs=_differs,
         mistakes=(
             Mistake(
@@ -79,6 +87,10 @@ EXERCISES = {
                 "one step is missing: this is √ᾱ_999. The product runs over all 1000 betas.",
             ),
             Mistake(
+                _to_what_is_given(_AFTER_FIRST.sqrt()),
+                "this is the product without the first beta. It runs over all 1000 betas.",
+            ),
+            Mistake(
                 _is(_RIGHT[[0, 0, 2]]),
                 "the second schedule is the first one again: there the roots of beta lie on a straight line.",
             ),
@@ -87,7 +99,7 @@ EXERCISES = {
                 "in the second schedule the roots of beta were taken for beta: square them first.",
             ),
             Mistake(
-                lambda given: any(_is(_RIGHT[list(order)])(given) for order in permutations(range(3))),
+                lambda given: any(_is(_RIGHT[list(order)])(given) for order in [*permutations(range(3))][1:]),
                 "the right three numbers in another order: first the post's, then scaled linear, then DDPM's.",
             ),
             Mistake(
@@ -96,7 +108,8 @@ EXERCISES = {
             ),
             Mistake(
                 lambda given: bool((given - _RIGHT).abs().max() < 5.1e-4),
-                "right to three decimals; four are asked.",
+                "right to three decimals; four are asked. "
+                "If yours has more: has each line 1000 values, both ends among them?",
             ),
         ),
     ),

@@ -4,6 +4,8 @@ import unicodedata
 from collections import OrderedDict
 from types import MappingProxyType
 
+import numpy as np
+
 from diffusion_lesson.exercises.lessons.lesson_00 import NAMES
 from tests.exercises.lessons.tables import said, tries
 
@@ -15,6 +17,7 @@ TestSymbols = tries(
         "a dictionary": NAMES,
         "zipped": zip(SYMBOLS, CODE, strict=True),
         "a list of pairs": list(NAMES.items()),
+        "an array of pairs": np.array(list(NAMES.items())),
         "dict()": dict(reversed(NAMES.items())),
         "an ordered one": OrderedDict(NAMES),
         "a view": MappingProxyType(NAMES),
