@@ -12,8 +12,11 @@ Probability = Callable[[Tensor, float, float, int], Tensor]
 
 
 def _cases() -> tuple[tuple[Tensor, float, float, int], ...]:
-    """(k, mean, sd, levels): every level, of bells inside, near an edge and beyond it; then some, in any order."""
-    full = ((0.2, 0.3, 17), (-0.9, 0.35, 9), (1.1, 0.5, 5))
+    """(k, mean, sd, levels): every level, of bells inside, near an edge and beyond it; then some, in any order.
+
+    The levels are now odd in number, now even.
+    """
+    full = ((0.2, 0.3, 17), (-0.9, 0.35, 9), (1.1, 0.5, 6))
     some = ((torch.tensor([3, 4]), 0.2, 0.3, 17), (torch.tensor([8, 2, 0, 5, 2]), -0.4, 0.8, 9))
     return (*((torch.arange(levels), mean, sd, levels) for mean, sd, levels in full), *some)
 
@@ -63,6 +66,18 @@ def _right_edge(k: Tensor, mean: float, sd: float, levels: int) -> Tensor:
 def _scaled(areas: Probability) -> Probability:
     def probability(*bell: Any) -> Tensor:
         return areas(*bell) / areas(*bell).sum()
+
+    return probability
+
+
+def _odd_only(half: Callable[[int], float]) -> Probability:
+    """Right where levels // 2 is (levels − 1)/2."""
+
+    def probability(k: Tensor, mean: float, sd: float, levels: int) -> Tensor:
+        x = k.double() / (levels // 2) - 1
+        below = torch.where(k == 0, -torch.inf, x - half(levels))
+        above = torch.where(k == levels - 1, torch.inf, x + half(levels))
+        return torch.special.ndtr((above - mean) / sd) - torch.special.ndtr((below - mean) / sd)
 
     return probability
 
@@ -143,6 +158,11 @@ EXERCISES = {
             Misread(
                 "the levels stand at 2k/levels − 1; they run from −1 to 1, so divide by levels − 1.",
                 _bins(grid=0),
+            ),
+            Misread(
+                "right for an odd number of levels only: `levels // 2` rounds down, and (levels − 1)/2 is meant.",
+                _odd_only(lambda levels: 1 / (levels - 1)),
+                _odd_only(lambda levels: 0.5 / (levels // 2)),
             ),
             Misread(
                 "the distance to the mean is divided by the wrong thing: by sd itself, not its square or root.",

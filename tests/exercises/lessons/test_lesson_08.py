@@ -95,6 +95,13 @@ def from_zero(k, mean, sd, levels, gap):
     return ndtr((above - mean) / sd) - ndtr((below - mean) / sd)
 
 
+def odd_only(k, mean, sd, levels, half):
+    x = k / (levels // 2) - 1
+    below = torch.where(k == 0, -torch.inf, x - half)
+    above = torch.where(k == levels - 1, torch.inf, x + half)
+    return ndtr((above - mean) / sd) - ndtr((below - mean) / sd)
+
+
 def up_to_the_right_edge(k, mean, sd, levels):
     return ndtr((torch.where(k == levels - 1, torch.inf, (2 * k + 1) / (levels - 1) - 1) - mean) / sd)
 
@@ -131,6 +138,8 @@ TestDiscretizedLikelihood = tries(
         (density_times_width, "density × width"),
         (lambda k, m, s, n: density_times_width(k, m, s, n) * (n - 1) / 2, "that is the density"),
         (lambda k, m, s, n: strips(k, m, s, n, grid=n), "2k/levels"),
+        (lambda k, m, s, n: odd_only(k, m, s, n, 1 / (n - 1)), "odd number of levels only"),
+        (lambda k, m, s, n: odd_only(k, m, s, n, 0.5 / (n // 2)), "odd number of levels only"),
         (lambda k, m, s, n: strips(k, m, s**2, n), "wrong thing"),
         (lambda k, m, s, n: strips(k, m, torch.sqrt(s), n), "wrong thing"),
         (lambda k, m, s, n: strips(k, m, 1.0, n), "not divided by sd"),
