@@ -59,9 +59,11 @@ class _Walk:
 
     @property
     def one_z(self) -> bool:
-        """Whether two steps add the same noise, but for its size. (A step without noise can look like it: its rest
-        is then the same function of x at every t. At t = T it follows x_T, and z does not.)"""
-        return _kinship(self.noise) > 0.999 and abs(float(self.off_centre[1, 0])) < 0.5
+        """Whether two steps add the same noise, but for its size or its order. (A step without noise can look like
+        it: its rest is then the same function of x at every t. At t = T it follows x_T, and z does not.)"""
+        z = self.noise.sort(1).values / self.var.sqrt()
+        dealt_anew = bool((z[1:] - z[:-1]).abs().max() < 0.02)
+        return (_kinship(self.noise) > 0.999 or dealt_anew) and not self.follows_x[0]
 
     @property
     def related(self) -> bool:
@@ -86,6 +88,11 @@ class _Walk:
         return torch.stack([z.mean(1), (z * self.x).mean(1)])
 
     @property
+    def follows_x(self) -> Tensor:
+        """For t = T..2, whether all that is added comes of x_t: no noise is drawn there."""
+        return (self.off_centre[1].abs() > 0.99) | (self.var[:, 0] < 1e-9)
+
+    @property
     def centred(self) -> bool:
         """Whether the mean of each step is Algorithm 2's."""
         return bool((self.off_centre.abs() < 0.07).all() and (self.off_centre.mean(1).abs() < 0.01).all())
@@ -105,6 +112,13 @@ class _Walk:
     def ends_clean(self) -> bool:
         """Whether the last step adds nothing to its mean."""
         return bool(self.steps[-1].abs().max() < 1e-4)
+
+    @property
+    def ends_in_noise(self) -> bool:
+        """Whether what the last step adds is a noise: most of it other than 0, and without regard to x_1."""
+        last, x1 = self.steps[-1], self.xs[-1].flatten()
+        alone = abs(float(torch.corrcoef(torch.stack([last, x1]))[0, 1])) < 0.1
+        return alone and bool((last.abs() > 1e-12).double().mean() > 0.99)
 
 
 def _kinship(noise: Tensor) -> float:
@@ -148,7 +162,7 @@ def _wide_enough(walk: _Walk) -> bool:
 
 
 def _right(walk: _Walk) -> bool:
-    fresh = walk.all_steps and not walk.related and walk.centred
+    fresh = walk.all_steps and not walk.related and not walk.one_z and walk.centred
     return fresh and walk.bell and _wide_enough(walk) and walk.ends_clean
 
 
@@ -178,7 +192,7 @@ EXERCISES = {
                 "(That β̃_1 = 0 already stands for the rule z = 0 at t = 1.)",
             ),
             Mistake(
-                lambda w: w.settled,
+                lambda w: w.settled and (not w.all_steps or bool(w.follows_x.all())),
                 "there is no noise in the steps at all: with another seed every walk ends where it ended before, "
                 "as in DDIM with η = 0. Algorithm 2 adds a fresh noise at every step but the last.",
             ),
@@ -189,6 +203,10 @@ EXERCISES = {
             Mistake(
                 lambda w: w.shared,
                 "every step has a noise of its own, but all examples share it: z must have the shape of x.",
+            ),
+            Mistake(
+                lambda w: bool(w.follows_x.any()),
+                "there is a step before the last that adds no noise. Only at t = 1 is z = 0.",
             ),
             Mistake(
                 lambda w: bool((w.noise > -1e-3).all()),
@@ -208,8 +226,13 @@ EXERCISES = {
                 "the noise is multiplied by a variance; its standard deviation is the root, such as √β̃.",
             ),
             Mistake(
-                lambda w: _wide_enough(w) and not w.ends_clean,
+                lambda w: _wide_enough(w) and w.ends_in_noise,
                 "the spread is right now, but there is noise in the last step, where z = 0.",
+            ),
+            Mistake(
+                lambda w: _wide_enough(w) and not w.ends_clean,
+                "all steps but the last are right. What comes back is not the mean of the step at t = 1: is it "
+                "x_1, or is x_0 changed after the loop?",
             ),
         ),
     ),

@@ -12,13 +12,18 @@ def _pictures(seed: int, count: int) -> Tensor:
 
 
 def _cases() -> tuple[tuple[Tensor, Tensor, Tensor], ...]:
-    """(samples, train, held_out): a thief who shakes some of the copies, honest and faint ones, one far away."""
+    """(samples, train, held_out): a thief who shakes some of the copies, honest and faint ones, one far away, and
+    one whose pictures lie just inside the limit and just outside."""
     train, held_out = _pictures(0, 24), _pictures(1, 9)
     copies = train[:12] + 0.02 * _pictures(2, 12) * (torch.arange(12) % 2)[:, None, None, None]
     thief = torch.cat([copies, _pictures(3, 8)])
     far = torch.cat([train[[0, 0, 1]], 0.1 * _pictures(4, 5) + 3])  # one copy came out twice
     faint = torch.cat([_pictures(5, 12), 0.6 * _pictures(6, 8)])
-    return tuple((samples, train, held_out) for samples in (thief, _pictures(5, 20), faint, far))
+    limit, which = _all(held_out, train).min(1)
+    k = limit.argmin()
+    edge = train[which[k]] + torch.tensor([0.98, 0.99, 1.01]).reshape(3, 1, 1, 1) * (held_out[k] - train[which[k]])
+    close = torch.cat([edge, _pictures(7, 4)])
+    return tuple((samples, train, held_out) for samples in (thief, _pictures(5, 20), faint, far, close))
 
 
 def _all(x: Tensor, images: Tensor) -> Tensor:

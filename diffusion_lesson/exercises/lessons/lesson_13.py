@@ -80,6 +80,11 @@ def _all(fault: Fault) -> Callable[[list[_Batch]], bool]:
     return lambda seen: all(bool(fault(batch)) for batch in seen)
 
 
+def _share_of_new(seen: list[_Batch]) -> float:
+    """The share of new pictures in all batches together."""
+    return float(torch.cat([b.new for b in seen]).double().mean())
+
+
 def _drawn(seen: list[_Batch], new: bool) -> int:
     """How many different pictures of one kind ever came."""
     return len(torch.cat([b.pictures[b.new == new] for b in seen]).unique())
@@ -102,6 +107,11 @@ _MISTAKES = (
     ),
     Mistake(_all(lambda b: not b.new.any()), "there is no new picture in it: this network learns nothing."),
     Mistake(
+        _all(lambda b: (b.labels[~b.new] == b.label).all() and (b.labels[b.new] != b.label).all()),
+        "the labels stand in another order than the pictures: the new pictures carry those of the old ones, and "
+        "the old ones the new label.",
+    ),
+    Mistake(
         _all(lambda b: (b.labels[~b.new] == b.label).all()),
         "the old pictures carry the new label. That teaches the network that everything is the new word.",
     ),
@@ -112,6 +122,15 @@ _MISTAKES = (
     Mistake(
         _any(lambda b: b.wrong.any()),
         "pictures and labels of the old part company: pick both by the same random numbers.",
+    ),
+    Mistake(
+        lambda seen: _any(lambda b: not b.halves)(seen) and abs(_share_of_new(seen) - 0.5) < 0.06,
+        "the six are half of it on average only: in one batch more, in another fewer. Draw exactly size // 2 of "
+        "them.",
+    ),
+    Mistake(
+        lambda seen: _share_of_new(seen) > 0.5,
+        "the six are more than half of the batch: draw size // 2 of them, and as many of the old ones.",
     ),
     Mistake(
         _any(lambda b: not b.halves),
@@ -125,6 +144,14 @@ _MISTAKES = (
     Mistake(
         lambda seen: not _varied(seen, new=True),
         "the new pictures are the same in every batch. Draw them at random as well, from all six.",
+    ),
+    Mistake(
+        _all(lambda b: len(b.pictures[~b.new].unique()) == 1),
+        "the old half of a batch is one picture, over and over. Draw size // 2 numbers, not one.",
+    ),
+    Mistake(
+        _all(lambda b: len(b.pictures[b.new].unique()) == 1),
+        "the new half of a batch is one picture, over and over. Draw size // 2 numbers, not one.",
     ),
     Mistake(
         lambda seen: _drawn(seen, new=False) < len(_OLD),

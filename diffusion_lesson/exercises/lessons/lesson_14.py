@@ -48,6 +48,10 @@ def _half_told(D: Denoiser, xt: Tensor, alpha_bar: float) -> Tensor:
     return (xt - _picture(D, xt, alpha_bar)) / _sigma(alpha_bar)
 
 
+def _divided_by_ours(D: Denoiser, xt: Tensor, alpha_bar: float) -> Tensor:
+    return (xt - _picture(D, xt, alpha_bar)) / sqrt(1 - alpha_bar)
+
+
 def _picture(D: Denoiser, xt: Tensor, alpha_bar: float) -> Tensor:
     return D(xt / sqrt(alpha_bar), _sigma(alpha_bar))
 
@@ -76,6 +80,15 @@ EXERCISES = {
             Misread(
                 "D was shown x = x_t/√ᾱ, but its answer was taken from x_t: two scales in one difference.",
                 _half_told,
+                _divided_by_ours,
+            ),
+            Misread(
+                "a root is missing: x_t − √ᾱ D is √(1 − ᾱ) ε. Divide by √(1 − ᾱ), not by 1 − ᾱ.",
+                lambda D, xt, a: _right(D, xt, a) / sqrt(1 - a),
+            ),
+            Misread(
+                "this is v, (14.3). The sampler calls for ε̂.",
+                lambda D, xt, a: (sqrt(a) * xt - _picture(D, xt, a)) / sqrt(1 - a),
             ),
             Misread(
                 "σ is not √(1 − ᾱ), the noise in our shrunk x_t. Beside an unshrunk picture it is √(1 − ᾱ)/√ᾱ.",

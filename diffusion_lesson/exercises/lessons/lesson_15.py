@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from diffusion_lesson.exercises.exercise import Exercise, Mistake
-from diffusion_lesson.exercises.values import numbers
+from diffusion_lesson.exercises.values import Misfit, numbers
 from diffusion_lesson.exercises.ways import as_given
 
 Code = Callable[[Any, Any, Any], Any]  # x̂_0 of (ᾱ_t, x_t, ε)
@@ -62,6 +62,8 @@ def _said(check: Check, code: Code) -> Any:
         said = check(code)
     except AssertionError:
         return False
+    if isinstance(said, list | tuple) and said and all(isinstance(one, bool | np.bool_) for one in said):
+        return all(said)
     several = isinstance(said, torch.Tensor | np.ndarray) and said.dtype in (torch.bool, np.bool_)
     return said.all() if several else said
 
@@ -72,12 +74,20 @@ def _passes(check: Check, code: Code) -> bool:
     return said is None or bool(said)
 
 
+def _listed(value: Any) -> list[float]:
+    """The numbers that a code was asked with; none where it was asked with symbols."""
+    try:
+        return [float(number) for number in numbers(value).flatten()]
+    except Misfit:
+        return []
+
+
 def _tried(check: Check) -> _Seen:
     asked = []
 
     def spy(alpha_bar: Any, xt: Any, eps: Any) -> Any:
         x0_hat = _right(alpha_bar, xt, eps)
-        asked.append((numbers(alpha_bar).flatten().tolist(), numbers(eps).flatten().tolist()))
+        asked.append((_listed(alpha_bar), _listed(eps)))
         return x0_hat
 
     passed = {name for name, code in (("right", spy), ("nudged", _nudged)) if _passes(check, code)}
@@ -108,8 +118,8 @@ EXERCISES = {
             ),
             Mistake(
                 lambda s: not s.compares,
-                "it gives back a number, and as an answer every number but 0 means yes. Compare the number with "
-                "a small one, and give back True or False.",
+                "it gives back neither True nor False, and as an answer nearly everything else means yes. Compare "
+                "a number with a small one, and give back whether it is smaller.",
             ),
             Mistake(
                 lambda s: "right" not in s.passed and bool(s.passed),
@@ -139,6 +149,11 @@ EXERCISES = {
                 "ask in between, such as at ᾱ = 0.3.",
             ),
             Mistake(
+                lambda s: s.passed >= set(_WRONG) - {"written"},
+                "it stops the code as written, and lets any other code pass, even zeros. Compare with the x_0 "
+                "that you began with, and not with the mistake.",
+            ),
+            Mistake(
                 lambda s: ("written" in s.passed) != ("mirrored" in s.passed),
                 "it looks to one side only: too large is caught and too small is not, or the reverse. "
                 "Take the absolute value of the difference.",
@@ -152,6 +167,11 @@ EXERCISES = {
                 lambda s: "roots swapped" in s.passed and s.all_alpha_bar(lambda a: abs(a - 0.5) < 1e-3),
                 "it asks at ᾱ = ½ only. There √ᾱ and √(1 − ᾱ) are equal, and code that swaps them passes: "
                 "ask elsewhere too, such as at ᾱ = 0.3.",
+            ),
+            Mistake(
+                lambda s: s.passed & set(_WRONG) == {"roots swapped"},
+                "it stops the new mistake, but code that swaps √ᾱ and √(1 − ᾱ) passes. Where x_0 and ε are the "
+                "same number, nothing tells them apart: choose two different ones.",
             ),
             Mistake(
                 lambda s: bool(s.passed & set(_WRONG)),

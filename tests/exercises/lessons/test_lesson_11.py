@@ -159,6 +159,16 @@ def every_other(now, t, x, g):
     return now.beta_tilde.sqrt() * torch.randn(x.shape, generator=g.manual_seed(t // 2), dtype=x.dtype)
 
 
+def of_its_own_seed(now, t, x, g):
+    """A noise for each t, whatever the generator is."""
+    return now.beta.sqrt() * torch.randn(x.shape, generator=torch.Generator().manual_seed(t), dtype=x.dtype)
+
+
+def dealt_anew(schedule, x, eps_model, generator):
+    z = draw(x, generator)
+    return algorithm_2(lambda now, t, x: now.beta_tilde.sqrt() * z[torch.randperm(len(z))], schedule, x, eps_model)
+
+
 def partly_old(now, t, x, g):
     """Half of the variance is the step's own."""
     old = torch.randn(x.shape, generator=torch.Generator().manual_seed(t % 9), dtype=x.dtype)
@@ -193,6 +203,7 @@ TestPlantedBug = tries(
         "in place": in_place,
         "DDIM with η = 1 and all steps": ddim(1.0),
         "β, and none at t = 1": noisy(lambda now, t, x, g: now.beta.sqrt() * draw(x, g) * (t > 1)),
+        "a noise of its own seed for each t": noisy(lambda now, t, x, g: of_its_own_seed(now, t, x, g) * (t > 1)),
         "single precision": lambda schedule, x, model, g: right(schedule, x.float(), model, g),
     },
     wrong=[
@@ -200,6 +211,15 @@ TestPlantedBug = tries(
         (one_z_but_none_at_1, "one and the same z"),
         (seeded_in_the_loop, "one and the same z"),
         (noisy(every_other), "one and the same z"),
+        (dealt_anew, "one and the same z"),
+        (noisy(of_its_own_seed), "noise in the last step"),
+        (noisy(lambda now, t, x, g: now.beta_tilde.sqrt() * draw(x, g) * (t > 2)), "before the last that adds no"),
+        (
+            noisy(lambda now, t, x, g: now.beta_tilde.sqrt() * draw(x, g) * (t < 50)),
+            "before the last that adds no",
+        ),
+        (changed_at_the_end(lambda x: x.clamp(-1, 1)), "is it x_1, or is x_0 changed"),
+        (lambda *given: list(samplers.ddpm(*given[:3], generator=given[3]))[-2], "is it x_1, or is x_0 changed"),
         (no_noise, "no noise in the steps at all"),
         (ddim(0.0), "no noise in the steps at all"),
         (ddim(0.0, steps=10), "no noise in the steps at all"),

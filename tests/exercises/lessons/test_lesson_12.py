@@ -163,6 +163,8 @@ TestIsItMemorising = tries(
         (all_in_held_out, "Both calls look in train"),
         (lambda *sets: to(sets[1], sets[0]), "Hint"),
         (lambda samples, train, held_out: 0.5, "for suspects(…, …, …) the share is 0.5, and should be 0.6. Hint"),
+        (lambda s, t, h: (to(t, s) < to(t, h).quantile(0.05)).double().mean(), "and should be 0.2857. Hint"),
+        (lambda s, t, h: (to(t, s) < to(t, h).kthvalue(2).values).double().mean(), "Hint"),
         (lambda s, t, h: nearest_neighbours(s, t) < 1, "raised TypeError"),
         (lambda samples: 1, "takes (samples), and is called as suspects("),
         (7, "a function is asked"),

@@ -115,6 +115,23 @@ def seeded(count, half, g):
     return torch.randint(count, (half,), generator=torch.Generator().manual_seed(0))
 
 
+def labels_in_the_other_order(*given):
+    x, y = rehearsal(*given)
+    return x, y.roll(len(y) // 2)
+
+
+def by_chance(new, label, old, old_labels, size, g):
+    """Each picture is new with probability ½."""
+    count = int((torch.rand(size, generator=g) < 0.5).sum())
+    i, j = drawn(len(new), count, g), drawn(len(old), size - count, g)
+    return torch.cat([new[i], old[j]]), torch.cat([torch.full((count,), label), old_labels[j]])
+
+
+def three_quarters(new, label, old, old_labels, size, g):
+    i, j = drawn(len(new), size - size // 4, g), drawn(len(old), size // 4, g)
+    return torch.cat([new[i], old[j]]), torch.cat([torch.full((len(i),), label), old_labels[j]])
+
+
 def labels_rolled(*given):
     x, y = rehearsal(*given)
     return x, y.roll(1)
@@ -152,6 +169,11 @@ TestRehearsal = tries(
         (picks(drawn, but_the_last), "some of the old"),
         (picks(drawn, lambda n, half, g: drawn(25, half, g)), "some of the old"),
         (picks(but_the_last, drawn), "some of the six"),
+        (labels_in_the_other_order, "the labels stand in another order"),
+        (by_chance, "on average only"),
+        (three_quarters, "more than half of the batch"),
+        (picks(lambda n, half, g: drawn(n, 1, g).expand(half), drawn), "the new half of a batch is one picture"),
+        (picks(drawn, lambda n, half, g: drawn(n, 1, g).expand(half)), "the old half of a batch is one picture"),
         (lambda *given: (1.01 * rehearsal(*given)[0], rehearsal(*given)[1]), "neither new nor old"),
         (lambda *given: rehearsal(*given)[0], "returns a tensor of shape (16, 1, 2, 2); two are asked"),
         (lambda *given: rehearsal(*given)[::-1], "the labels come first"),

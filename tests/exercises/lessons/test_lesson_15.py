@@ -4,6 +4,7 @@ import math
 import unittest
 
 import numpy as np
+import sympy
 import torch
 
 from diffusion_lesson.process.forward import q_marginal
@@ -106,6 +107,12 @@ def by_name(x0_hat):
         assert abs(x0_hat(alpha_bar=alpha_bar, xt=mixed(alpha_bar, 1.0, 0.5), eps=0.5) - 1.0) < 1e-6
 
 
+def with_symbols(code):
+    a, x0, eps = sympy.symbols("a x_0 epsilon", positive=True)
+    miss = code(a, sympy.sqrt(a) * x0 + sympy.sqrt(1 - a) * eps, eps) - x0
+    assert abs(float(miss.subs({a: 0.3, x0: 0.7, eps: 1.1}))) < 1e-6
+
+
 def value_error(code):
     if abs(off(code)) > 1e-4:
         raise ValueError("wrong")
@@ -122,6 +129,8 @@ TestOneMoreBug = tries(
         "numpy.testing": by_numpy,
         "q_marginal": by_the_package,
         "by name": by_name,
+        "symbols, and numbers put in at the end": with_symbols,
+        "a list of yes and no": lambda code: [abs(off(code, alpha_bar=a)) < 1e-4 for a in (0.3, 0.8)],
         "1 or 0": lambda code: int(abs(off(code)) < 1e-4),
         "a tensor of yes and no": lambda code: abs(off(code, eps=torch.linspace(-2, 1, 4))) < 1e-4,
         "an array of yes and no": lambda code: abs(off(code, eps=np.linspace(-2, 1, 4))) < 1e-4,
@@ -139,8 +148,11 @@ TestOneMoreBug = tries(
         (the_other_side, "to one side only"),
         (calls_and_shrugs, "even zeros pass"),
         (compares_and_forgets, "must stand `assert` or `return`"),
-        (off, "every number but 0 means yes"),
-        (lambda code: torch.tensor(off(code)), "every number but 0 means yes"),
+        (off, "neither True nor False"),
+        (lambda code: torch.tensor(off(code)), "neither True nor False"),
+        (lambda code: "right" if abs(off(code)) < 1e-4 else "wrong", "neither True nor False"),
+        (lambda code: abs(code(0.3, 0.5, 0.7) - (0.5 - 0.7 * 0.7) / 0.3**0.5) > 1e-3, "any other code pass"),
+        (lambda code: abs(off(code, x0=1.0, eps=1.0)) < 1e-4, "choose two different ones"),
         (lambda code: abs(off(code, alpha_bar=1.0)) < 1e-4, "at the ends only"),
         (too_wide, "allows too much"),
         (lambda code: abs(off(code, alpha_bar=0.5)) < 1e-4, "at ᾱ = ½ only"),
