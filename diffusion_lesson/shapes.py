@@ -32,8 +32,24 @@ def kind(x: Any) -> str:
 
 def floats(x: Any, name: str) -> None:
     """ValueError where x is no tensor of floats: bytes of a picture, say, or an array of NumPy's."""
-    if not isinstance(x, Tensor) or not x.is_floating_point():
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.layout != torch.strided:
         raise ValueError(f"{name}: expected a tensor of floats (to_signed makes one of bytes), got {kind(x)}")
+
+
+def same_shape(x: Any, like: Tensor, name: str) -> None:
+    """ValueError where x is no tensor of floats in the shape of `like`.
+
+    Another shape may well broadcast, and give other numbers, or more of them, without a word.
+    """
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.shape != like.shape:
+        raise ValueError(f"{name}: expected floats {tuple(like.shape)}, got {kind(x)}")
+
+
+def beside(numbers: Tensor, like: Tensor, name: str) -> Tensor:
+    """Numbers on the device of `like`. ValueError where they are on "meta", which holds none."""
+    if numbers.is_meta and not like.is_meta:
+        raise ValueError(f'{name}: expected numbers, got {kind(numbers)} on "meta", which holds none')
+    return numbers.to(like.device)
 
 
 def whole(value: Any, name: str, expected: str = "a whole number") -> int:

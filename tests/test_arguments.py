@@ -11,7 +11,7 @@ from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser, draw
 from diffusion_lesson.learning.personalise import rehearse
 from diffusion_lesson.networks.unet import UNet
-from diffusion_lesson.process import elbo, forward, losses, reverse, samplers, schedule
+from diffusion_lesson.process import elbo, forward, gaussian, losses, prediction, reverse, samplers, schedule
 
 pytestmark = pytest.mark.usefixtures("without_type_checks")
 X = torch.linspace(-1, 1, 256).reshape(4, 1, 8, 8)
@@ -47,9 +47,9 @@ def halves(x, t):
     return 0.5 * x
 
 
-def walk(name, x=X, steps=3, **more):
+def walk(name, x=X, steps=3, says=halves, **more):
     sampler = getattr(samplers, name)
-    return list(sampler(SCHEDULE, x, halves, **({} if name == "ddpm" else {"steps": steps}), **more))
+    return list(sampler(SCHEDULE, x, says, **({} if name == "ddpm" else {"steps": steps}), **more))
 
 
 def guided_by(scale):
@@ -101,6 +101,44 @@ TAKES_NUMBERS = [
 ]
 
 
+STANDARD = gaussian.Gaussian(torch.zeros_like(X), torch.ones(()))
+PAIRS = [  # what must have the shape of something else
+    ("eps", lambda y: prediction.x0_from_eps(SCHEDULE, 3, xt=X, eps=y)),
+    ("x0", lambda y: prediction.eps_from_x0(SCHEDULE, 3, xt=X, x0=y)),
+    ("eps", lambda y: prediction.v_from_x0_eps(SCHEDULE, 3, x0=X, eps=y)),
+    ("eps", lambda y: prediction.v_from_eps(SCHEDULE, 3, xt=X, eps=y)),
+    ("v", lambda y: prediction.eps_from_v(SCHEDULE, 3, xt=X, v=y)),
+    ("v", lambda y: prediction.x0_from_v(SCHEDULE, 3, xt=X, v=y)),
+    ("eps", lambda y: prediction.score_from_eps(SCHEDULE, 3, xt=X, eps=y)),
+    ("x0", lambda y: forward.q_posterior(SCHEDULE, 3, xt=X, x0=y)),
+    ("eps_hat", lambda y: reverse.p_step(SCHEDULE, 3, xt=X, eps_hat=y)),
+    ("eps", lambda y: STANDARD.sample(eps=y)),
+    *[
+        ("eps", lambda y, loss=loss: getattr(losses, loss)(SCHEDULE, halves, X, eps=y))
+        for loss in ("eps_loss", "v_loss", "bound_loss")
+    ],
+]
+SAYS = [  # what a reader's own network may say
+    ("eps_model", lambda y: losses.eps_loss(SCHEDULE, lambda x, t: y, X)),
+    ("v_model", lambda y: losses.v_loss(SCHEDULE, lambda x, t: y, X)),
+    ("x0_model", lambda y: losses.x0_loss(SCHEDULE, lambda x, t: y, X)),
+    ("eps_model", lambda y: losses.bound_loss(SCHEDULE, lambda x, t: y, X)),
+    ("eps_hat", lambda y: elbo.ledger(SCHEDULE, X, lambda x, t: y)),
+    *[
+        ("eps_model", lambda y, name=name: samplers.last(walk(name, says=lambda x, t: y)))
+        for name in ("ddpm", "ddim", "dpm_solver")
+    ],
+    ("conditional", lambda y: prediction.guided(lambda x, t: y, halves, 2.0)(X, LABELS + 1)),
+    ("unconditional", lambda y: prediction.guided(halves, lambda x, t: y, 2.0)(X, LABELS + 1)),
+    *[
+        ("model", lambda y, p=p: prediction.as_eps(SCHEDULE, lambda x, t: y, predicts=p)(X, LABELS + 1))
+        for p in ("eps", "v", "x0")
+    ],
+]
+OTHER_SHAPES = [X[:1], X[0, 0], X[:, 0], X.expand(4, 2, 8, 8), X[..., :1], X[:3], X.flatten(1)]
+NO_FINITE = [X * float("nan"), torch.where(X > 0, torch.inf, X), torch.where(X > 0, -torch.inf, X)]
+
+
 def cases(table, values):
     return [(name, call, value) for name, call in table for value in values]
 
@@ -111,6 +149,25 @@ def cases(table, values):
         *cases(TAKES_FLOATS, NO_FLOATS),
         *cases(TAKES_COUNTS, NO_COUNTS),
         *cases(TAKES_NUMBERS, NO_NUMBERS),
+        *cases(PAIRS, [*OTHER_SHAPES, *NO_FLOATS[:-1], 0.5]),
+        *cases(SAYS, [*OTHER_SHAPES, *NO_FLOATS, 0.5]),
+        *cases(SAYS[5:8], NO_FINITE),
+        *cases([("xT", lambda x, name=name: walk(name, x)) for name in ("ddpm", "ddim", "dpm_solver")], NO_FINITE),
+        *cases([("mean", lambda m: gaussian.Gaussian(m, torch.ones(())))], NO_FLOATS),
+        *cases([("var", lambda v: gaussian.Gaussian(X, v))], [*NO_FLOATS, 0.5]),
+        *cases([("x", STANDARD.log_prob), ("x", lambda x: gaussian.discretized_log_prob(STANDARD, x))], NO_FLOATS),
+        *cases([("levels", lambda n: gaussian.discretized_log_prob(STANDARD, X, n))], NO_COUNTS),
+        *cases([("step", SCHEDULE.shares)], [*NO_COUNTS, LABELS, -1, 21]),
+        *cases([("t", lambda t: small().network(X, t))], [3, 3.0, None, LABELS.numpy(), [1, 2, 3, 4]]),
+        *cases(
+            [
+                ("t", lambda t: small().network(X, t)),
+                ("labels", lambda y: small().network(X, LABELS + 1, y)),
+                ("t", lambda t: forward.q_marginal(SCHEDULE, t, X)),
+                ("t", lambda t: losses.eps_loss(SCHEDULE, halves, X, t=t)),
+            ],
+            [torch.ones(4, dtype=torch.int64, device="meta")],
+        ),
         *cases(
             [("labels", lambda y: train(labels=y))], [[0, 1, 0, 1], (0, 1), b"0101", 1, LABELS.numpy(), LABELS > 0]
         ),
@@ -143,6 +200,16 @@ def cases(table, values):
 def test_it_is_named(name, call, value):
     with pytest.raises(ValueError, match=rf"^{name}: (expected|got)"):
         call(value)
+
+
+@pytest.mark.parametrize("name", ["ddpm", "ddim", "dpm_solver"])
+def test_no_half_of_a_gradient_leads_through_a_sampler(name):
+    assert not any(x.requires_grad for x in walk(name, X.clone().requires_grad_()))
+
+
+def test_a_schedule_keeps_no_gradient_of_its_betas():
+    learned = schedule.Schedule(torch.full((3,), 0.5, requires_grad=True))
+    assert not learned.at(2, X).alpha_bar.requires_grad
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from diffusion_lesson.networks.names import current_name
 from diffusion_lesson.networks.parts import Attention, Block, Chain, norm, start_at_zero, time_features, upsampler
-from diffusion_lesson.shapes import Batch, Labels, readable
+from diffusion_lesson.shapes import Batch, Labels, beside, kind, readable
 
 
 class UNet(nn.Module):
@@ -135,10 +135,14 @@ class UNet(nn.Module):
         if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
             raise ValueError(f"x: expected {own}, as the weights are, got {x.dtype}".replace("torch.", ""))
         for name, numbers in (("t", t), ("labels", labels)):
-            if numbers is not None and (numbers.shape != x.shape[:1] or numbers.dtype.is_floating_point):
-                got = f"{tuple(numbers.shape)} of {str(numbers.dtype).removeprefix('torch.')}"
-                raise ValueError(f"{name}: expected one integer for each of {len(x)} pictures, got {got}")
-        e = self.time(time_features(t.to(x.device), self.width).to(x.dtype))
+            if name == "labels" and numbers is None:
+                continue
+            shape = numbers.shape if isinstance(numbers, Tensor) and not numbers.is_floating_point() else None
+            if shape != x.shape[:1]:
+                raise ValueError(
+                    f"{name}: expected one integer for each of {len(x)} pictures, got {kind(numbers)}"
+                )
+        e = self.time(time_features(beside(t, x, "t"), self.width).to(x.dtype))
         if self.label is None:
             if labels is not None:
                 raise ValueError("labels: this network was made with classes=0 and takes none")
@@ -148,4 +152,4 @@ class UNet(nn.Module):
         labels = labels.long()
         if readable(labels) and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= self.classes:
             raise ValueError(f"labels: expected 0..{self.classes}, got {int(labels.min())}..{int(labels.max())}")
-        return F.silu(e + self.label(labels.to(x.device)))
+        return F.silu(e + self.label(beside(labels, x, "labels")))

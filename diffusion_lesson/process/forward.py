@@ -2,7 +2,7 @@
 
 from diffusion_lesson.process.gaussian import Gaussian
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Steps, floats
+from diffusion_lesson.shapes import Batch, Steps, floats, same_shape
 
 
 def q_step(schedule: Schedule, t: Steps, x_prev: Batch) -> Gaussian:
@@ -25,7 +25,7 @@ def q_posterior(schedule: Schedule, t: Steps, *, xt: Batch, x0: Batch) -> Gaussi
     μ̃_t = [√ᾱ_{t−1} β_t x_0 + √α_t (1 − ᾱ_{t−1}) x_t] / (1 − ᾱ_t). At t = 1 it is the point x_0, exactly.
     """
     floats(xt, "xt")
-    floats(x0, "x0")
+    same_shape(x0, xt, "x0")
     s = schedule.at(t, like=xt)
     from_x0 = s.alpha_bar_prev.sqrt() * (s.beta / s.one_minus_alpha_bar)
     from_xt = s.alpha.sqrt() * s.one_minus_alpha_bar_prev / s.one_minus_alpha_bar

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_lesson.devices import noise, wide
-from diffusion_lesson.shapes import Batch, Nats, readable
+from diffusion_lesson.shapes import Batch, Nats, floats, readable, same_shape, whole
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,11 @@ class Gaussian:
     def __post_init__(self) -> None:
         """Refuse a variance that is no variance, or that would enlarge the mean by broadcasting.
 
-        On a GPU the numbers are not read, since every reading waits for it: a wrong one shows as a NaN.
+        And what is no tensor of floats. On a GPU the numbers are not read, since every reading waits for it: a
+        wrong one shows as a NaN.
         """
+        floats(self.mean, "mean")
+        floats(self.var, "var")
         if readable(self.var) and not (self.var >= 0).all():
             raise ValueError(f"var: expected variances ≥ 0, got a smallest of {self.var.min().item():g}")
         try:
@@ -46,15 +49,13 @@ class Gaussian:
         """x = mean + √var ε: one draw, in the shape of the mean. ε ~ N(0, I), unless it is given."""
         if eps is None:
             eps = noise(self.mean, generator)
-        elif eps.shape != self.mean.shape:
-            raise ValueError(
-                f"eps: expected the shape of the mean, {tuple(self.mean.shape)}, got {tuple(eps.shape)}"
-            )
+        same_shape(eps, self.mean, "eps")
         return self.mean + self.var.sqrt() * eps
 
     def log_prob(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """ln N(x; mean, var), in nats, for each element by itself (no sum)."""
         _refuse_a_point(self, "log_prob")
+        floats(x, "x")
         return -0.5 * ((x - self.mean) ** 2 / self.var + self.var.log() + log(2 * pi))
 
 
@@ -79,7 +80,8 @@ def discretized_log_prob(p: Gaussian, x: Batch, levels: int = 256) -> Nats:
     clamp would no longer give a bound.
     """
     _refuse_a_point(p, "discretized_log_prob")
-    if levels < 2:
+    floats(x, "x")
+    if whole(levels, "levels", "2 or more") < 2:
         raise ValueError(f"levels: expected 2 or more, got {levels}")
     half = 1 / (levels - 1)
     x64, mean, sd = wide(x), wide(p.mean), wide(p.var).sqrt()

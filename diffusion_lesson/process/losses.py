@@ -10,7 +10,7 @@ from diffusion_lesson.process.forward import q_marginal
 from diffusion_lesson.process.prediction import EpsModel, v_from_x0_eps
 from diffusion_lesson.process.reverse import Variance, p_variance
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Nats, PerExample, Rows, Steps, floats, whole
+from diffusion_lesson.shapes import Batch, Nats, PerExample, Rows, Steps, beside, floats, same_shape, whole
 
 
 def eps_loss(
@@ -27,7 +27,7 @@ def eps_loss(
     Here and below t ~ Uniform{1..T} and ε ~ N(0, I) are drawn, unless they are given.
     """
     t, eps, xt = _noised(schedule, x0, generator, t, eps)
-    return _mean_square(eps - eps_model(xt, t))
+    return _mean_square(eps, eps_model(xt, t), "eps_model")
 
 
 def v_loss(
@@ -41,7 +41,7 @@ def v_loss(
 ) -> PerExample:
     """‖v − v_θ(x_t, t)‖², v = √ᾱ_t ε − √(1 − ᾱ_t) x_0 (arXiv:2202.00512). (B,): mean over dimensions."""
     t, eps, xt = _noised(schedule, x0, generator, t, eps)
-    return _mean_square(v_from_x0_eps(schedule, t, x0=x0, eps=eps) - v_model(xt, t))
+    return _mean_square(v_from_x0_eps(schedule, t, x0=x0, eps=eps), v_model(xt, t), "v_model")
 
 
 def x0_loss(
@@ -55,7 +55,7 @@ def x0_loss(
 ) -> PerExample:
     """‖x_0 − x_θ(x_t, t)‖². (B,): mean over dimensions."""
     t, _, xt = _noised(schedule, x0, generator, t, eps)
-    return _mean_square(x0 - x0_model(xt, t))
+    return _mean_square(x0, x0_model(xt, t), "x0_model")
 
 
 def bound_loss(
@@ -74,7 +74,9 @@ def bound_loss(
     over t ~ Uniform{1..T} estimates the sum over t.
     """
     t, eps, xt = _noised(schedule, x0, generator, t, eps)
-    weighted = bound_weight(schedule, t, x0, variance) * (eps - eps_model(xt, t)) ** 2
+    eps_hat = eps_model(xt, t)
+    same_shape(eps_hat, eps, "eps_model")
+    weighted = bound_weight(schedule, t, x0, variance) * (eps - eps_hat) ** 2
     return weighted.flatten(1).sum(1)
 
 
@@ -93,11 +95,12 @@ def _noised(
         t = schedule.draw_t(len(x0), generator)
     if not isinstance(t, Tensor):
         t = torch.full((len(x0),), whole(t, "t", "a whole number, or a tensor of them"), device=x0.device)
-    t = t.to(x0.device)
+    t = beside(t, x0, "t")
     if eps is None:
         eps = noise(x0, generator)
     return t, eps, q_marginal(schedule, t, x0).sample(eps=eps)
 
 
-def _mean_square(difference: Batch) -> PerExample:
-    return (difference**2).flatten(1).mean(1)
+def _mean_square(wanted: Batch, said: Batch, who: str) -> PerExample:
+    same_shape(said, wanted, who)
+    return ((wanted - said) ** 2).flatten(1).mean(1)

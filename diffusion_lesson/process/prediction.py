@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Steps, readable
+from diffusion_lesson.shapes import Batch, Steps, floats, readable, same_shape
 
 EpsModel = Callable[[Tensor, Tensor], Tensor]  # ε_θ: (x_t (B, …), t (B,)) → ε̂ like x_t
 Predicts = Literal["eps", "v", "x0"]
@@ -15,6 +15,7 @@ Predicts = Literal["eps", "v", "x0"]
 
 def x0_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Batch:
     """x_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t. DDPM eq. 15."""
+    _pair(xt=xt, eps=eps)
     _refuse_underflow(schedule, t, xt)
     s = schedule.at(t, like=xt)
     return (xt - s.one_minus_alpha_bar.sqrt() * eps) / s.alpha_bar.sqrt()
@@ -22,18 +23,21 @@ def x0_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Batch
 
 def eps_from_x0(schedule: Schedule, t: Steps, *, xt: Batch, x0: Batch) -> Batch:
     """ε = (x_t − √ᾱ_t x_0) / √(1 − ᾱ_t)."""
+    _pair(xt=xt, x0=x0)
     s = schedule.at(t, like=xt)
     return (xt - s.alpha_bar.sqrt() * x0) / s.one_minus_alpha_bar.sqrt()
 
 
 def v_from_x0_eps(schedule: Schedule, t: Steps, *, x0: Batch, eps: Batch) -> Batch:
     """v = √ᾱ_t ε − √(1 − ᾱ_t) x_0: what a v-network learns. arXiv:2202.00512, appendix D."""
+    _pair(x0=x0, eps=eps)
     s = schedule.at(t, like=x0)
     return s.alpha_bar.sqrt() * eps - s.one_minus_alpha_bar.sqrt() * x0
 
 
 def v_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Batch:
     """v = (ε − √(1 − ᾱ_t) x_t) / √ᾱ_t. Where ᾱ_t is near 0 it magnifies every error of ε."""
+    _pair(xt=xt, eps=eps)
     _refuse_underflow(schedule, t, xt)
     s = schedule.at(t, like=xt)
     return (eps - s.one_minus_alpha_bar.sqrt() * xt) / s.alpha_bar.sqrt()
@@ -41,19 +45,29 @@ def v_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Batch:
 
 def eps_from_v(schedule: Schedule, t: Steps, *, xt: Batch, v: Batch) -> Batch:
     """ε = √ᾱ_t v + √(1 − ᾱ_t) x_t."""
+    _pair(xt=xt, v=v)
     s = schedule.at(t, like=xt)
     return s.alpha_bar.sqrt() * v + s.one_minus_alpha_bar.sqrt() * xt
 
 
 def x0_from_v(schedule: Schedule, t: Steps, *, xt: Batch, v: Batch) -> Batch:
     """x_0 = √ᾱ_t x_t − √(1 − ᾱ_t) v."""
+    _pair(xt=xt, v=v)
     s = schedule.at(t, like=xt)
     return s.alpha_bar.sqrt() * xt - s.one_minus_alpha_bar.sqrt() * v
 
 
 def score_from_eps(schedule: Schedule, t: Steps, *, xt: Batch, eps: Batch) -> Batch:
     """∇ ln q(x_t) = −E[ε | x_t] / √(1 − ᾱ_t). arXiv:2011.13456."""
+    _pair(xt=xt, eps=eps)
     return -eps / schedule.at(t, like=xt).one_minus_alpha_bar.sqrt()
+
+
+def _pair(**two: Batch) -> None:
+    """ValueError that names one of the two, where they are no floats of one shape."""
+    (name, x), (other, y) = two.items()
+    floats(x, name)
+    same_shape(y, x, other)
 
 
 def _refuse_underflow(schedule: Schedule, t: Steps, xt: Tensor) -> None:
@@ -78,6 +92,7 @@ def as_eps(
 
     def eps_model(xt: Tensor, t: Tensor) -> Tensor:
         out = model(xt, t) if labels is None else model(xt, t, labels)
+        same_shape(out, xt, "model")
         if predicts == "v":
             return eps_from_v(schedule, t, xt=xt, v=out)
         if predicts == "x0":
@@ -94,8 +109,10 @@ def guided(conditional: EpsModel, unconditional: EpsModel, guidance_scale: float
     """
 
     def eps_model(xt: Tensor, t: Tensor) -> Tensor:
-        eps_u = unconditional(xt, t)
-        return eps_u + guidance_scale * (conditional(xt, t) - eps_u)
+        eps_u, eps_c = unconditional(xt, t), conditional(xt, t)
+        same_shape(eps_u, xt, "unconditional")
+        same_shape(eps_c, xt, "conditional")
+        return eps_u + guidance_scale * (eps_c - eps_u)
 
     return eps_model
 

@@ -6,7 +6,7 @@ import torch
 
 from diffusion_lesson.process.gaussian import Gaussian
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Rows, Steps, floats
+from diffusion_lesson.shapes import Batch, Rows, Steps, floats, same_shape
 
 Variance = Literal["beta", "beta_tilde"]
 
@@ -38,6 +38,7 @@ def p_step(schedule: Schedule, t: Steps, *, xt: Batch, eps_hat: Batch, variance:
     Never a point: at t = 1 "beta_tilde" uses β̃_2.
     """
     floats(xt, "xt")
+    same_shape(eps_hat, xt, "eps_hat")
     s = schedule.at(t, like=xt)
     mean = (xt - s.beta / s.one_minus_alpha_bar.sqrt() * eps_hat) / s.alpha.sqrt()
     return Gaussian(mean=mean, var=p_variance(schedule, t, xt, variance))

@@ -11,7 +11,7 @@ from diffusion_lesson.devices import noise
 from diffusion_lesson.process.prediction import EpsModel, x0_from_eps
 from diffusion_lesson.process.reverse import Variance, p_step
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, floats, number, readable, whole
+from diffusion_lesson.shapes import Batch, floats, number, readable, same_shape, whole
 
 
 def ddpm(
@@ -26,8 +26,7 @@ def ddpm(
 
     Yields x_{T−1}, …, x_0: T tensors like xT.
     """
-    floats(xT, "xT")
-    x = xT
+    x = _start(xT)
     for t in schedule.down():
         p = p_step(schedule, t, xt=x, eps_hat=_eps_hat(eps_model, x, t), variance=variance)
         x = _like(xT, p.sample(generator) if t > 1 else p.mean)
@@ -51,8 +50,7 @@ def ddim(
     """
     if not 0 <= number(eta, "eta", "0 (no noise) to 1 (DDPM's)") <= 1:
         raise ValueError(f"eta: expected 0 (no noise) to 1 (DDPM's), got {eta}")
-    floats(xT, "xT")
-    x = xT
+    x = _start(xT)
     for t, s in pairwise(_times(schedule, steps)):
         eps = _eps_hat(eps_model, x, t)
         x0_hat = x0_from_eps(schedule, t, xt=x, eps=eps)
@@ -71,9 +69,8 @@ def dpm_solver(schedule: Schedule, xT: Batch, eps_model: EpsModel, *, steps: int
     step before, x̂_0′. h and h′ are how much λ = ln √ᾱ/√(1 − ᾱ) grows in this step and grew in that one. The first
     step, and the last (where λ_0 = ∞), take D = x̂_0. Steps and yields are those of `ddim`; no noise is drawn.
     """
-    floats(xT, "xT")
-    x = xT
-    x0_before, h_before = xT, inf  # before the first step there is none: h/h′ = 0
+    x = _start(xT)
+    x0_before, h_before = x, inf  # before the first step there is none: h/h′ = 0
     for t, s in pairwise(_times(schedule, steps)):
         x0_hat = x0_from_eps(schedule, t, xt=x, eps=_eps_hat(eps_model, x, t))
         h = _half_log_snr(schedule, s) - _half_log_snr(schedule, t)
@@ -92,6 +89,21 @@ def last(walk: Iterable[Batch]) -> Batch:
     return ends.pop()
 
 
+def _start(xT: Batch) -> Batch:
+    """x_T, from which no gradient is kept: the network's part would lack in it, and nobody would see that."""
+    floats(xT, "xT")
+    _refuse_endless(xT, "xT", "")
+    return xT.detach()
+
+
+def _refuse_endless(x: Batch, name: str, where: str) -> None:
+    """ValueError where numbers of a CPU are NaN or infinite: all that follows would be NaN."""
+    if readable(x) and not x.isfinite().all():
+        raise ValueError(
+            f"{name}: expected finite numbers{where}, got {int((~x.isfinite()).sum())} of {x.numel()} that are not"
+        )
+
+
 def _like(xT: Batch, x: Batch) -> Batch:
     """x in the precision of xT. ValueError where numbers of a CPU grew beyond what half precision holds."""
     kept = x.to(xT)
@@ -106,7 +118,10 @@ def _like(xT: Batch, x: Batch) -> Batch:
 @torch.no_grad()
 def _eps_hat(eps_model: EpsModel, x: Batch, t: int) -> Batch:
     """ε̂ of every example at step t. A network takes one step an example, and no gradient is kept."""
-    return eps_model(x, torch.full((len(x),), t, device=x.device))
+    eps = eps_model(x, torch.full((len(x),), t, device=x.device))
+    same_shape(eps, x, "eps_model")
+    _refuse_endless(eps, "eps_model", f" at t = {t}")
+    return eps
 
 
 def _times(schedule: Schedule, steps: int) -> list[int]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_lesson.shapes import Batch, Steps, floats, number, readable, whole
+from diffusion_lesson.shapes import Batch, Steps, beside, floats, number, readable, whole
 
 MOST_STEPS = 100_000  # of a schedule that has a name; a card from elsewhere could ask for any number
 
@@ -41,7 +41,7 @@ class Schedule:
     def __init__(self, betas: Sequence[float] | Float[Tensor, " T"]) -> None:
         try:
             if isinstance(betas, Tensor):
-                betas = betas.cpu()  # first, since some devices have no float64
+                betas = betas.detach().cpu()  # first, since some devices have no float64
             beta = torch.as_tensor(betas, dtype=torch.float64, device="cpu")
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"betas: expected β_1..β_T, numbers between 0 and 1, got {betas!r}") from error
@@ -102,7 +102,7 @@ class Schedule:
 
         In Python's floats, which are double: a sampler's coefficients are differences of near numbers.
         """
-        if not 0 <= step <= self.T:
+        if not 0 <= whole(step, "step", f"0..{self.T}") <= self.T:
             raise ValueError(f"step: expected 0..{self.T}, got {step}")
         return self._shares[step]
 
@@ -130,7 +130,7 @@ class Schedule:
             t = t.long()  # in bytes, T may be too large, and t + 1
             read = readable(t) and len(t) > 0
             low, high = (int(t.min()), int(t.max())) if read else (first, first)
-            place = (t.to(like.device) + 1).clamp(0, self.T + 2)
+            place = (beside(t, like, "t") + 1).clamp(0, self.T + 2)
         if not first <= low <= high <= self.T:
             raise ValueError(f"t: expected steps {first}..{self.T}, got {low}..{high}")
         rows = self._table_beside(like)[which][..., place]

@@ -34,7 +34,7 @@ class Reads(TorchDispatchMode):
 @pytest.fixture
 def as_on_a_gpu(monkeypatch) -> None:
     """The rule of a GPU in force on the CPU: nothing is readable without waiting."""
-    for module in (gaussian, schedule, unet):
+    for module in (gaussian, samplers, schedule, unet):
         monkeypatch.setattr(module, "readable", lambda _: False)
 
 

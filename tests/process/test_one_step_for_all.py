@@ -69,7 +69,7 @@ def test_eps_can_be_given_to_a_sample():
 
 
 def test_eps_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"^eps: expected the shape of the mean, \(4, 3, 5\), got \(4, 3, 1\)"):
+    with pytest.raises(ValueError, match=r"^eps: expected floats \(4, 3, 5\), got float32 \(4, 3, 1\)"):
         Gaussian(X, torch.ones(4, 1, 1)).sample(eps=OTHER[..., :1])
 
 
