@@ -5,9 +5,9 @@
 # The averages of Karras et al. 2023 (arXiv 2312.02696) keep (1 - 1 / t) ** (gamma + 1) of the old weights at step t, if
 # they are updated at every step. Here they are updated at each 100th, update_every's default, with the same factor:
 # what should decay over a hundred steps decays once. So the average's centre, which sigma_rel fixes as a share of the
-# run, is far too early, and most of it is the weights that the first update copied. synthesize_ema_model solves for a mix
-# of these averages as if they had the right profile, and inherits their place. update_every=1 is right to four digits;
-# the README's own example takes 10. Nothing is raised or warned.
+# run, is far too early, and much of it is the weights that the first update copied. synthesize_ema_model solves for a
+# mix of these averages as if they had the right profile, and inherits their place. update_every=1 gives what theory
+# says; the README's own example takes 10. Nothing is raised or warned.
 # Seen after 3 000 steps with a weight that is the number of its step, the lag behind the last step in parts of the run:
 # sigma_rel              0.05    0.10    0.28
 # theory                0.053   0.112   0.461
