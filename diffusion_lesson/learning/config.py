@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from diffusion_lesson.shapes import number, whole
 
 Optimizer = Literal["adamw", "muon"]
 Precision = Literal["fp32", "bf16"]
-SEEDS = 2**63  # 0 and on, below this: a step adds its number times 2^32, and torch takes less than 2^64
+SEEDS = 2**32  # 0 and on, below this: of a greater one torch would leave out the higher bits, on a CPU
 COUNTS = 2**31  # 1 and on, below this
 _NUMBERS: dict[str, Callable[..., float]] = {
     "steps": whole, "batch_size": whole, "seed": whole,
@@ -55,6 +57,11 @@ class TrainConfig:
         for name in ("ema", "drop_labels"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
+
+
+def seed_of_step(seed: int, step: int) -> int:
+    """One seed for each (seed, step), mixed, of 64 bits: a generator of the CPU looks at the lower 32 alone."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0])
 
 
 ADDED = {"mirror": False}  # what notes of version 0.1 do not say, and how it was then

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_lesson.learning import capture, checkpoints, fingerprints
-from diffusion_lesson.learning.config import TrainConfig
+from diffusion_lesson.learning.config import TrainConfig, seed_of_step
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import distributed
 from diffusion_lesson.learning.files import one_run
@@ -146,7 +146,7 @@ def train(
             x0 = images[picked].to(team.device, dtype, non_blocking=True)
             y = None if labels is None else labels[picked].to(team.device, non_blocking=True)
             one.prepare(step, learning_rate(step - start, steps - start, config.learning_rate), x0, y)
-            of_this_step = config.seed + (step << 32)
+            of_this_step = seed_of_step(config.seed, step)
             with capture.deterministic(team.device), capture.seeded(drops, of_this_step, team.device):
                 numbers = run()
             ends = step % checkpoint_every == 0 or step == steps
@@ -174,7 +174,7 @@ def _picked(count: int, config: TrainConfig, generator: torch.Generator, step: i
     On another device each step has one of its own, and takes the same pictures wherever they lie.
     """
     if generator.device.type != "cpu":
-        generator = torch.Generator("cpu").manual_seed(config.seed + (step << 32))
+        generator = torch.Generator("cpu").manual_seed(seed_of_step(config.seed, step))
     return torch.randint(count, (config.batch_size,), generator=generator, device="cpu")
 
 

@@ -168,6 +168,37 @@ def test_another_seed_gives_another_run():
     assert first[0] != second[0]
 
 
+def test_on_another_device_each_step_and_each_seed_takes_other_pictures(without_type_checks):
+    elsewhere, settings = SimpleNamespace(device=torch.device("cuda")), TrainConfig(steps=100, batch_size=50)
+    picked = [training._picked(1000, settings, elsewhere, step) for step in range(1, 101)]
+    assert torch.equal(training._picked(1000, settings, elsewhere, 7), picked[6])
+    assert len(torch.cat(picked).unique()) > 980  # of 5,000 draws; a picture is missed by all with e^-5
+    other = training._picked(1000, TrainConfig(steps=100, batch_size=50, seed=1), elsewhere, 7)
+    assert not torch.equal(other, picked[6])
+
+
+class Dropping(nn.Module):
+    """Writes down which of 64 features each call left out."""
+
+    def __init__(self):
+        super().__init__()
+        self.w, self.drop, self.recorded = nn.Parameter(torch.zeros(1)), nn.Dropout(0.5), []
+
+    def forward(self, x, t):
+        kept = self.drop(torch.ones(64))
+        self.recorded.append(tuple(kept.tolist()))
+        return self.w * x * kept.mean()
+
+
+def test_each_step_and_each_seed_leaves_out_other_features():
+    models = [Dropping(), Dropping(), Dropping()]
+    for model, seed in zip(models, (0, 0, 1), strict=True):
+        list(train(model, pictures(), cosine(10), steps=6, batch_size=4, seed=seed))
+    first, again, other = (model.recorded for model in models)
+    assert first == again
+    assert len({*first, *other}) == 12
+
+
 # Labels
 
 
@@ -288,7 +319,7 @@ REFUSED = {
     ],
     "steps": [{"steps": 0}, {"steps": 2.0}, {"steps": True}],
     "batch_size": [{"batch_size": 0}, {"batch_size": "8"}],
-    "seed": [{"seed": 0.5}, {"seed": -1}, {"seed": 2**63}, {"seed": 2**70}],
+    "seed": [{"seed": 0.5}, {"seed": -1}, {"seed": 2**32}, {"seed": 2**63}, {"seed": 2**70}],
     "mirror": [{"mirror": 1}],
     "checkpoint_every": [{"checkpoint_every": 0}],
     "learning_rate": [{"learning_rate": wrong} for wrong in (0.0, -1e-3, math.inf, math.nan)],
