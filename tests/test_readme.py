@@ -6,8 +6,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
-from diffusion_lesson.learning import recipes, results, weights
+from diffusion_lesson.learning import data, metrics, recipes, results, weights
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -69,6 +70,17 @@ def test_the_scores_of_recipes_are_those_that_they_hold(name: str) -> None:
     printed = [float(number) for number in re.findall(r"\d+\.\d+", _row(name))]
     for record in recipes.RECIPES[name].measured:
         assert all(any(abs(number - distance) < 0.0501 for number in printed) for distance in record.values)
+
+
+def test_noise_scores_what_the_row_of_digits_says() -> None:
+    judge, _ = weights.load_classifier("classifier-digits")
+    sets = [data.digits(split) for split in ("train", "test")]
+    real = torch.cat([data.to_signed(one.images, one.levels) for one in sets])
+    noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(0))
+    drawn = data.to_signed(data.to_uint8(noise, sets[0].levels), sets[0].levels)
+    distance = metrics.frechet_distance(*(metrics.features(judge, x) for x in (drawn, real)))
+    (told,) = re.findall(r"clipped Gaussian noise about (\d+)", _row("digits-20s"))
+    assert abs(distance - int(told)) < 6  # six seeds: 188 to 193
 
 
 def test_what_training_for_the_bits_takes_off_them_is_what_was_measured() -> None:
