@@ -3,6 +3,7 @@
 And what a ValueError says of an argument that is none of them.
 """
 
+import warnings
 from operator import index
 from typing import Any
 
@@ -34,6 +35,16 @@ def floats(x: Any, name: str) -> None:
     """ValueError where x is no tensor of floats: bytes of a picture, say, or an array of NumPy's."""
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.layout != torch.strided:
         raise ValueError(f"{name}: expected a tensor of floats (to_signed makes one of bytes), got {kind(x)}")
+
+
+def warn_unless_signed(x: Tensor, name: str, stacklevel: int) -> None:
+    """A warning where pictures of [0, 1] or [0, 255] are taken for some of [−1, 1]: no value is below 0."""
+    if x.numel() and x.min() >= 0 and x.max() > 0:
+        warnings.warn(
+            f"{name}: no value is below 0 (from {x.min().item():g} to {x.max().item():g}); pictures are expected "
+            "to fill [-1, 1], as to_signed makes them",
+            stacklevel=stacklevel,
+        )
 
 
 def same_shape(x: Any, like: Tensor, name: str) -> None:

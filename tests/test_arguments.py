@@ -6,12 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion_lesson.learning import fingerprints, training, weights
+from diffusion_lesson.learning import data, fingerprints, metrics, training, weights
 from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser, draw
 from diffusion_lesson.learning.personalise import rehearse
+from diffusion_lesson.networks.classifier import DigitsClassifier, train_classifier
 from diffusion_lesson.networks.unet import UNet
-from diffusion_lesson.process import elbo, forward, gaussian, losses, prediction, reverse, samplers, schedule
+from diffusion_lesson.process import (
+    elbo,
+    exact,
+    forward,
+    gaussian,
+    losses,
+    prediction,
+    reverse,
+    samplers,
+    schedule,
+)
 
 pytestmark = pytest.mark.usefixtures("without_type_checks")
 X = torch.linspace(-1, 1, 256).reshape(4, 1, 8, 8)
@@ -37,6 +48,22 @@ def changed(change):
     """The denoiser, with a network to which something was done."""
     denoiser = small()
     return replace(denoiser, network=change(denoiser.network))
+
+
+def made_in_inference_mode(network):
+    with torch.inference_mode():
+        return UNet(**network.config)
+
+
+class Says(torch.nn.Module):
+    """A reader's own network, which says the same to everything."""
+
+    def __init__(self, y):
+        super().__init__()
+        self.scale, self.y = torch.nn.Parameter(torch.ones(1)), y
+
+    def forward(self, x, t, labels):
+        return self.y * self.scale if isinstance(self.y, torch.Tensor) else self.y
 
 
 def ledger(x0, **more):
@@ -139,6 +166,28 @@ OTHER_SHAPES = [X[:1], X[0, 0], X[:, 0], X.expand(4, 2, 8, 8), X[..., :1], X[:3]
 NO_FINITE = [X * float("nan"), torch.where(X > 0, torch.inf, X), torch.where(X > 0, -torch.inf, X)]
 
 
+CLASSIFIER = DigitsClassifier().eval()
+FEATURES = torch.linspace(-1, 1, 40).reshape(10, 4).cos()
+NO_ROWS = [
+    FEATURES[:, 0], FEATURES[None], FEATURES[:1], FEATURES[:, :0], FEATURES.numpy(), FEATURES.tolist(),
+    FEATURES + 0j, FEATURES / 0, FEATURES.to("meta"), None,
+]  # fmt: skip
+MEASURES = [
+    ("rows", metrics.moments),
+    ("features_a", lambda f: metrics.frechet_distance(f, FEATURES)),
+    ("features_b", lambda f: metrics.frechet_distance(FEATURES, f)),
+]
+
+
+def mixture(weights=(0.5, 0.5), means=((0.0,), (1.0,)), vars=(1.0, 1.0)):
+    return exact.Mixture(*(x if isinstance(x, torch.Tensor) else torch.tensor(x) for x in (weights, means, vars)))
+
+
+def classify(x=X, labels=LABELS, **more):
+    how = {"epochs": 1, "batch_size": 2, "learning_rate": 1e-3, "seed": 0} | more
+    train_classifier(DigitsClassifier(), x, labels, **how)
+
+
 def cases(table, values):
     return [(name, call, value) for name, call in table for value in values]
 
@@ -157,6 +206,46 @@ def cases(table, values):
         *cases([("var", lambda v: gaussian.Gaussian(X, v))], [*NO_FLOATS, 0.5]),
         *cases([("x", STANDARD.log_prob), ("x", lambda x: gaussian.discretized_log_prob(STANDARD, x))], NO_FLOATS),
         *cases([("levels", lambda n: gaussian.discretized_log_prob(STANDARD, X, n))], NO_COUNTS),
+        *cases(MEASURES, NO_ROWS),
+        *cases(
+            [
+                ("a", lambda m: metrics.moments_distance(m, metrics.moments(FEATURES))),
+                ("b", lambda m: metrics.moments_distance(metrics.moments(FEATURES), m)),
+            ],
+            [FEATURES, None, (FEATURES[0], FEATURES.T @ FEATURES)],
+        ),
+        *cases([("x", lambda x: metrics.features(CLASSIFIER, x))], NO_FLOATS),
+        *cases(
+            [("classifier", lambda c: metrics.features(c, X))], [small().network, small(), (CLASSIFIER, "card")]
+        ),
+        *cases([("batch_size", lambda n: metrics.features(CLASSIFIER, X, n))], [*NO_COUNTS, 0, -1]),
+        *cases(
+            [
+                ("x", lambda x: metrics.nearest_neighbours(x, X)),
+                ("images", lambda x: metrics.nearest_neighbours(X, x)),
+            ],
+            NO_FLOATS,
+        ),
+        *cases(
+            [("images", lambda x: metrics.nearest_neighbours(X, x))], [X[:0], X[..., :7], X.expand(4, 3, 8, 8)]
+        ),
+        *cases([("x", data.to_uint8)], NO_FLOATS),
+        *cases([("images", data.to_signed)], [X, X.numpy(), X.tolist(), None]),
+        *cases([("mean", lambda m: exact.gaussian(m, 0.5))], NO_FLOATS),
+        *cases([("var", lambda v: exact.gaussian(X[0], v))], NO_NUMBERS),
+        *cases([("vars", lambda v: exact.gaussian(X[0], v))], [-1, float("nan")]),
+        *cases([("images", exact.data_set)], [*NO_FLOATS, X[:0]]),
+        *cases([("weights", mixture)], [(1, 0), (0.5, float("nan")), (0.5, 0.6), (1.5, -0.5)]),
+        *cases([("means", lambda m: mixture(means=m))], [((0.0,),) * 3, ((0.0,),)]),
+        *cases([("means", lambda v: mixture(vars=v))], [(1.0,), (1.0,) * 3]),
+        *cases([("x", lambda x: mixture().log_prob(x))], [X, torch.zeros(2), *NO_FLOATS]),
+        *cases([("count", mixture().sample)], [*NO_COUNTS, -1]),
+        *cases([("x", classify)], NO_FLOATS),
+        *cases(
+            [("labels", lambda y: classify(labels=y))], [LABELS.float(), LABELS[:2], LABELS.tolist(), LABELS > 0]
+        ),
+        *cases([(n, lambda v, n=n: classify(**{n: v})) for n in ("epochs", "batch_size")], [*NO_COUNTS, 0, -1]),
+        *cases([("seed", lambda n: classify(seed=n))], NO_COUNTS),
         *cases([("step", SCHEDULE.shares)], [*NO_COUNTS, LABELS, -1, 21]),
         *cases([("t", lambda t: small().network(X, t))], [3, 3.0, None, LABELS.numpy(), [1, 2, 3, 4]]),
         *cases(
@@ -189,7 +278,10 @@ def cases(table, values):
         *cases([("x", lambda x: draw(small(), x, steps=2))], [X.double(), X.half(), X.bfloat16()]),
         *cases(
             [("denoiser", lambda change: train(changed(change)))],
-            [lambda n: n.requires_grad_(False)],
+            [lambda n: n.requires_grad_(False), made_in_inference_mode],
+        ),
+        *cases(
+            [("denoiser", lambda y: train(Denoiser(Says(y), SCHEDULE, "eps", 2)))], [*OTHER_SHAPES, None, (X,)]
         ),
         *cases(
             [("denoiser", lambda n: train(Denoiser(n, SCHEDULE, "eps"), labels=None))],
@@ -200,6 +292,56 @@ def cases(table, values):
 def test_it_is_named(name, call, value):
     with pytest.raises(ValueError, match=rf"^{name}: (expected|got)"):
         call(value)
+
+
+def test_no_draws_of_a_world_are_none():
+    assert mixture().sample(0).shape == (0, 1)
+
+
+def test_a_classifier_learns_whatever_the_mode_around_it():
+    with torch.no_grad():
+        classify()
+
+
+def test_pictures_from_0_on_are_noticed_where_they_are_scored_too():
+    with pytest.warns(UserWarning, match="^x: no value is below 0"):
+        metrics.features(CLASSIFIER, (X + 1) / 2)
+
+
+def test_neighbours_are_found_in_every_precision():
+    for dtype in (torch.float64, torch.float16, torch.bfloat16):
+        assert metrics.nearest_neighbours(X.to(dtype), X)[1].tolist() == [0, 1, 2, 3]
+
+
+def rehearsed(images=X):
+    return list(rehearse(small(), images, 0, images, LABELS, CONFIG))
+
+
+@pytest.mark.parametrize("learn", [train, rehearsed])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_it_learns_whatever_the_mode_around_it_and_leaves_that_mode_as_it_is(learn, mode, monkeypatch):
+    made = small()
+    expected = [p.loss for p in learn()]
+    monkeypatch.setitem(globals(), "small", lambda: made)  # its weights are not the mode's
+    with mode():
+        assert [p.loss for p in learn()] == expected
+        assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == (
+            False,
+            mode is torch.inference_mode,
+        )
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("learn", [train, rehearsed])
+def test_pictures_that_ask_for_a_gradient_get_none(learn):
+    images = X.clone().requires_grad_()
+    learn(images=images)
+    assert images.grad is None
+
+
+@pytest.mark.parametrize("strided", [torch.stack([X, -X], -1)[..., 0], torch._neg_view(-X)])
+def test_pictures_may_lie_in_memory_as_they_like(strided):
+    assert [p.loss for p in train(images=strided)] == [p.loss for p in train()]
 
 
 @pytest.mark.parametrize("name", ["ddpm", "ddim", "dpm_solver"])

@@ -172,7 +172,7 @@ def resume(folder: Path, state: State, settings: dict[str, Any]) -> tuple[int, i
         warnings.warn(
             f"checkpoint: {folder} was written on another kind of device, whose random numbers can't go on here; "
             f"from step {step} on they are drawn anew",
-            stacklevel=3,
+            stacklevel=4,
         )
     return step, start, note["loss"]
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from diffusion_lesson.learning import dreambooth, folders
 from diffusion_lesson.learning.downloads import RENEW, fetch, read_idx, read_members
 from diffusion_lesson.learning.pictures import picture
-from diffusion_lesson.shapes import integers, kind
+from diffusion_lesson.shapes import floats, integers, kind
 
 _DIGITS = tuple("0123456789")
 MOST_SIDE = 2048  # pixels: larger pictures than anyone trains on here
@@ -43,11 +43,11 @@ class ImageSet:
     def __post_init__(self) -> None:
         """Hold the fields against one another."""
         images, labels = self.images, self.labels
-        if images.dtype != torch.uint8 or images.ndim != 4 or 0 in images.shape:
+        if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or 0 in images.shape:
             raise ValueError(f"images: got {kind(images)}; expected uint8 (N, C, H, W), none of them 0")
+        labels = integers(labels)
         if labels.shape != images.shape[:1]:
             raise ValueError(f"labels: got {kind(labels)}; expected ({len(images)},), one for each picture")
-        labels = integers(labels)
         object.__setattr__(self, "labels", labels)
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= len(self.names):
@@ -82,7 +82,7 @@ class ImageSet:
 
 def to_signed(images: UInt8[Tensor, "*dims"], levels: int = 256) -> Float32[Tensor, "*dims"]:
     """2·images/(levels-1) - 1: the pixel values 0..levels-1, spread evenly over [-1, 1]."""
-    if images.dtype != torch.uint8:
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8:
         raise ValueError(f"images: got {kind(images)}; expected uint8, pixel values not scaled yet")
     _check_values(images, levels)
     return 2 * images.float() / (levels - 1) - 1
@@ -91,6 +91,7 @@ def to_signed(images: UInt8[Tensor, "*dims"], levels: int = 256) -> Float32[Tens
 def to_uint8(x: Float[Tensor, "*dims"], levels: int = 256) -> UInt8[Tensor, "*dims"]:
     """(x + 1)(levels-1)/2, the inverse of `to_signed`, rounded, and clamped to 0..levels-1."""
     _check_levels(levels)
+    floats(x, "x")
     if x.isnan().any():
         raise ValueError(f"x: got NaN in {int(x.isnan().sum())} of {x.numel()} places; expected numbers")
     return ((x.float() + 1) * (levels - 1) / 2).round().clamp(0, levels - 1).to(torch.uint8)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_lesson.devices import usable
+from diffusion_lesson.shapes import same_shape
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ def on_own_rows(
         out = torch.zeros_like(xt)
         # Not every device has autocast: it is not asked for where nothing would come of it.
         with torch.autocast(xt.device.type, dtype) if dtype != torch.float32 else nullcontext():
-            out[rows] = model(xt[rows], t[rows], **given)
+            said = model(xt[rows], t[rows], **given)
+        same_shape(said, xt[rows], "denoiser")
+        out[rows] = said.to(out.dtype)
         return out
 
     return shared

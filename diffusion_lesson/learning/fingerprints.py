@@ -23,7 +23,7 @@ def of_bits(*tensors: Tensor | None) -> str:
     for tensor in tensors:
         if tensor is not None:
             h.update(str(tuple(tensor.shape)).encode())
-            flat = tensor.detach().cpu().reshape(-1)
+            flat = tensor.detach().cpu().resolve_neg().reshape(-1).contiguous()
             h.update(flat.view(torch.uint8).numpy().data)  # NumPy has no bfloat16
     return h.hexdigest()[:16]
 

@@ -5,16 +5,26 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion_lesson.learning import weights
 from diffusion_lesson.networks.classifier import Classifier
-from diffusion_lesson.shapes import Batch
+from diffusion_lesson.shapes import Batch, floats, kind, warn_unless_signed, whole
 
 
 @torch.no_grad()
 def features(classifier: Classifier, x: Batch, batch_size: int = 500) -> Float[Tensor, " N F"]:
-    """`classifier.features` of pictures x (N, C, H, W), in eval mode, a batch at a time, on its device."""
+    """`classifier.features` of pictures x (N, C, H, W), in eval mode, a batch at a time, on its device.
+
+    ValueError for a classifier or pictures that are none; a warning where no value of them is below 0.
+    """
+    if not isinstance(classifier, nn.Module) or not hasattr(classifier, "features"):
+        raise ValueError(f"classifier: expected a Classifier, as load_classifier gives, got {kind(classifier)}")
+    floats(x, "x")
+    batch_size = whole(batch_size, "batch_size", "1 or more")
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected 1 or more, got {batch_size}")
+    warn_unless_signed(x, "x", stacklevel=4)
     device = next(classifier.eval().parameters()).device
     return torch.cat([classifier.features(part.to(device)) for part in x.split(batch_size)])
 
@@ -33,8 +43,7 @@ def moments(rows: Float[Tensor, " N F"]) -> Moments:
 
     The covariance divides by N − 1. ValueError for N < 2.
     """
-    if len(rows) < 2 or not rows.isfinite().all():
-        raise ValueError(f"rows: expected 2 rows or more of finite numbers, got {tuple(rows.shape)}")
+    _refuse_rows(rows, "rows")
     wide = rows.detach().cpu().double()
     return Moments(wide.mean(0), torch.atleast_2d(torch.cov(wide.T)), len(rows))
 
@@ -44,6 +53,9 @@ def moments_distance(a: Moments, b: Moments) -> float:
 
     arXiv:1706.08500. Tell it beside both counts, and beside the floor: what real pictures score with as many.
     """
+    for name, given in (("a", a), ("b", b)):
+        if not isinstance(given, Moments):
+            raise ValueError(f"{name}: expected Moments (`moments` makes them of features), got {kind(given)}")
     if a.mean.shape != b.mean.shape:
         raise ValueError(f"b: expected {len(a.mean)} features, as a has, got {len(b.mean)}")
     (mean_a, cov_a), (mean_b, cov_b) = ([part.cpu().double() for part in (m.mean, m.cov)] for m in (a, b))
@@ -55,15 +67,20 @@ def moments_distance(a: Moments, b: Moments) -> float:
     return (mean_gap + cov_a.trace() + cov_b.trace() - 2 * root).clamp_min(0).item()  # rounding may say −1e-8
 
 
+def _refuse_rows(rows: Tensor, name: str) -> None:
+    fits = isinstance(rows, Tensor) and rows.ndim == 2 and len(rows) > 1 and rows.shape[1] > 0
+    if not fits or rows.is_complex() or rows.is_meta or not rows.isfinite().all():
+        raise ValueError(f"{name}: expected 2 rows or more of finite numbers, (N, F), got {kind(rows)}")
+
+
 def frechet_distance(features_a: Float[Tensor, " N F"], features_b: Float[Tensor, " M F"]) -> float:
     """`moments_distance` of two sets of features: Gaussians fitted to each, compared.
 
     It is 0 for equal sets and, on average, falls with more samples. ValueError for fewer than 2 rows, or rows that
     don't fit.
     """
-    for name, rows in (("features_a", features_a), ("features_b", features_b)):
-        if len(rows) < 2 or not rows.isfinite().all():
-            raise ValueError(f"{name}: expected 2 rows or more of finite numbers, got {tuple(rows.shape)}")
+    _refuse_rows(features_a, "features_a")
+    _refuse_rows(features_b, "features_b")
     if features_a.shape[1] != features_b.shape[1]:
         raise ValueError(
             f"features_b: expected {features_a.shape[1]} in each row, as features_a has, got {features_b.shape[1]}"
@@ -90,8 +107,17 @@ def reference(name: str) -> Moments:
 def nearest_neighbours(
     x: Float[Tensor, " N *dims"], images: Float[Tensor, " M *dims"]
 ) -> tuple[Float[Tensor, " N"], Int[Tensor, " N"]]:
-    """Each picture's nearest of `images`: root-mean-square distance a pixel (N,), and its index (N,), beside x."""
+    """Each picture's nearest of `images`: root-mean-square distance a pixel (N,), and its index (N,), beside x.
+
+    ValueError where one is no pictures, or theirs are of different sizes.
+    """
+    floats(x, "x")
+    floats(images, "images")
+    images = images.to(x.device, torch.promote_types(x.dtype, torch.float32))
+    x = x.to(images.dtype)
+    if x.shape[1:].numel() != images.shape[1:].numel() or 0 in (*x.shape, *images.shape):
+        raise ValueError(f"images: expected one or more of the size of x, {tuple(x.shape)}, got {kind(images)}")
     # Not by ‖a‖² + ‖b‖² − 2 a·b, whose rounding would hide an exact copy.
     exact = "donot_use_mm_for_euclid_dist"
-    distance, index = torch.cdist(x.flatten(1), images.flatten(1).to(x.device), compute_mode=exact).min(1)
+    distance, index = torch.cdist(x.flatten(1), images.flatten(1), compute_mode=exact).min(1)
     return distance / x[0].numel() ** 0.5, index

@@ -26,6 +26,7 @@ from diffusion_lesson.learning.step import (
     refuse_what_cannot_learn,
     stop_unless_finite,
     update_ema,
+    with_gradients,
 )
 from diffusion_lesson.learning.training import Progress
 from diffusion_lesson.process.forward import q_marginal
@@ -101,6 +102,7 @@ def _labels_of(old: Tensor, old_labels: Tensor) -> Tensor:
     return integers(old_labels, "old_labels")
 
 
+@with_gradients
 def rehearse(
     denoiser: Denoiser,
     new: Float[Tensor, " K *dims"],
@@ -129,7 +131,7 @@ def rehearse(
         raise ValueError(f"checkpoint_every: expected 1 or more, got {checkpoint_every}")
     floats(new, "new")
     floats(old, "old")
-    old_labels = _labels_of(old, old_labels)
+    new, old, old_labels = new.detach(), old.detach(), _labels_of(old, old_labels)
     _refuse(denoiser, {"label": [label], "old_labels": old_labels.cpu().tolist()})
     model, schedule, no_label = denoiser.network, denoiser.schedule, denoiser.classes
     device = next(model.parameters()).device

@@ -1,9 +1,10 @@
 """One step of training: loss, gradient, clipping, optimizer, average. It can be captured (see capture.py)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from math import cos, isfinite, pi
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from diffusion_lesson.shapes import Batch
 LOSSES: dict[str, Callable[..., Tensor]] = {"eps": eps_loss, "v": v_loss, "x0": x0_loss}
 OPTIMIZERS = {"adamw": muon.adamw, "muon": muon.muon}
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # what the network computes in
+P = ParamSpec("P")
+T = TypeVar("T")
 WARM_UP = 100  # steps over which the learning rate rises
 
 
@@ -128,10 +131,32 @@ def learning_rate(step: int, steps: int, highest: float) -> float:
     return highest * min(step / WARM_UP, 1.0) * 0.5 * (1 + cos(pi * (step - 1) / steps))
 
 
+def with_gradients(learn: Callable[P, Iterator[T]]) -> Callable[P, Generator[T, None, None]]:
+    """Each step of `learn` with gradients on, whatever the mode of who asks for it; that mode stays as it is."""
+
+    @wraps(learn)
+    def steps(*args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
+        inside = learn(*args, **kwargs)
+        try:
+            while True:
+                with torch.inference_mode(False), torch.enable_grad():
+                    try:
+                        one = next(inside)
+                    except StopIteration:
+                        return
+                yield one
+        finally:
+            inside.close()  # type: ignore[attr-defined]
+
+    return steps
+
+
 def refuse_what_cannot_learn(model: nn.Module) -> None:
     """ValueError where its weights can't learn, or are in half: their moving average would stand still."""
     if not isinstance(model, nn.Module) or not any(w.requires_grad for w in model.parameters()):
         raise ValueError(f"denoiser: expected a network with weights that learn, got {type(model).__name__}")
+    if any(w.is_inference() for w in model.parameters()):
+        raise ValueError("denoiser: expected weights that can learn, got some made under torch.inference_mode")
     if half := [name for name, w in model.named_parameters() if w.dtype in (torch.float16, torch.bfloat16)]:
         raise ValueError(
             f"denoiser: expected weights in single precision, got {half[0]} in half, where averages stand still; "

@@ -4,7 +4,6 @@
 """
 
 import copy
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -18,9 +17,15 @@ from diffusion_lesson.learning.config import TrainConfig, seed_of_step
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.distributed import distributed
 from diffusion_lesson.learning.files import one_run
-from diffusion_lesson.learning.step import OPTIMIZERS, Step, learning_rate, refuse_what_cannot_learn
+from diffusion_lesson.learning.step import (
+    OPTIMIZERS,
+    Step,
+    learning_rate,
+    refuse_what_cannot_learn,
+    with_gradients,
+)
 from diffusion_lesson.networks.unet import UNet
-from diffusion_lesson.shapes import Batch, floats, integers, kind, whole
+from diffusion_lesson.shapes import Batch, floats, integers, kind, warn_unless_signed, whole
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Progress:
         return self.denoiser.network
 
 
+@with_gradients
 def train(
     denoiser: Denoiser,
     images: Batch,
@@ -79,6 +85,7 @@ def train(
     if whole(checkpoint_every, "checkpoint_every", "1 or more") < 1:
         raise ValueError(f"checkpoint_every: expected 1 or more, got {checkpoint_every}")
     floats(images, "images")
+    images = images.detach()
     labels = None if labels is None else integers(labels).to(images.device)
     _check(images, labels, classes)
     if isinstance(plain := getattr(model, "_orig_mod", model), UNet):
@@ -187,12 +194,7 @@ def _check(images: Tensor, labels: Tensor | None, classes: int) -> None:
             f"images: expected values in [-1, 1] (to_signed makes them), "
             f"got {images.min().item():g} to {images.max().item():g}"
         )
-    if images.min() >= 0 and images.max() > 0:
-        warnings.warn(
-            f"images: no value is below 0 (from {images.min().item():g} to {images.max().item():g}); pictures are "
-            "expected to fill [-1, 1], as to_signed makes them",
-            stacklevel=3,
-        )
+    warn_unless_signed(images, "images", stacklevel=5)
     if labels is not None and (labels.shape != images.shape[:1]):
         raise ValueError(f"labels: expected one integer for each of {len(images)} images, got {kind(labels)}")
     if labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < classes:

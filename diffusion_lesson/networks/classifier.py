@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffusion_lesson.shapes import Batch, integers
+from diffusion_lesson.shapes import Batch, floats, integers, kind, whole
 
 
 def _conv(channels_in: int, channels_out: int) -> nn.Sequential:
@@ -65,6 +65,8 @@ class Cifar10Classifier(Classifier):
         super().__init__(nn.Sequential(*parts, nn.AdaptiveAvgPool2d(2)), 1024, 128)
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def train_classifier(
     classifier: nn.Module,
     x: Batch,
@@ -76,10 +78,15 @@ def train_classifier(
     seed: int,
 ) -> None:
     """Minimise the cross-entropy on (x, labels) with AdamW and a one-cycle rate; leaves it in eval mode."""
-    if not 1 <= batch_size <= len(x):
-        raise ValueError(f"batch_size: expected 1..{len(x)}, the number of pictures, got {batch_size}")
+    floats(x, "x")
     labels = integers(labels)
-    generator, device = torch.Generator().manual_seed(seed), next(classifier.parameters()).device
+    if labels.shape != x.shape[:1]:
+        raise ValueError(f"labels: expected one for each of {len(x)} pictures, got {kind(labels)}")
+    if whole(epochs, "epochs", "1 or more") < 1:
+        raise ValueError(f"epochs: expected 1 or more, got {epochs}")
+    if not 1 <= whole(batch_size, "batch_size", f"1..{len(x)}") <= len(x):
+        raise ValueError(f"batch_size: expected 1..{len(x)}, the number of pictures, got {batch_size}")
+    generator, device = torch.Generator().manual_seed(whole(seed, "seed")), next(classifier.parameters()).device
     steps = epochs * (len(x) // batch_size)
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=learning_rate)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=learning_rate, total_steps=steps + 1)

@@ -14,7 +14,7 @@ from torch import Tensor
 from diffusion_lesson.devices import noise, wide
 from diffusion_lesson.process.prediction import EpsModel
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Nats, Steps
+from diffusion_lesson.shapes import Batch, Nats, Steps, floats, kind, number, whole
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,29 @@ class Mixture:
     vars: Float[Tensor, " K"]
 
     def __post_init__(self) -> None:
-        """Refuse weights that are no probabilities and negative variances."""
-        if (self.weights < 0).any() or abs(self.weights.sum().item() - 1) > 1e-4:
+        """Refuse weights that are no probabilities, negative variances, and numbers of components that differ."""
+        for name in ("weights", "means", "vars"):
+            floats(getattr(self, name), name)
+        if (
+            self.weights.ndim != 1
+            or len(self.weights) != len(self.means)
+            or not self.weights.shape == self.vars.shape
+        ):
+            raise ValueError(
+                f"means: expected as many as weights (K,) and vars (K,), got {kind(self.means)} beside "
+                f"{kind(self.weights)} and {kind(self.vars)}"
+            )
+        if not (self.weights >= 0).all() or not abs(self.weights.sum().item() - 1) <= 1e-4:
             raise ValueError(f"weights: expected probabilities that sum to 1, got {self.weights.tolist()[:8]}")
-        if (self.vars < 0).any():
+        if not (self.vars >= 0).all():
             raise ValueError(f"vars: expected variances ≥ 0, got a smallest of {self.vars.min().item():g}")
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, " N *dims"]:
         """`count` draws of x_0, in the dtype and on the device of the means."""
+        if whole(count, "count", "0 or more") < 0:
+            raise ValueError(f"count: expected 0 or more, got {count}")
+        if count == 0:
+            return self.means[:0].clone()
         k = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         mean = self.means[k]
         return mean + self.vars[k].sqrt().reshape(-1, *[1] * (mean.ndim - 1)) * noise(mean, generator)
@@ -42,6 +57,7 @@ class Mixture:
         """ln q(x_t), (B,) nats; of x_0 itself where no schedule and t are given (then all s_k > 0)."""
         if (schedule is None) != (t is None):
             raise ValueError("t: expected schedule and t together, or neither for the density of x_0")
+        self._refuse(x)
         if schedule is None or t is None:
             if not (self.vars > 0).all():
                 raise ValueError("vars: a finite data set has no density at t = 0, give schedule and t ≥ 1")
@@ -57,6 +73,7 @@ class Mixture:
         """
 
         def best_eps(xt: Tensor, t: Tensor) -> Tensor:
+            self._refuse(xt)
             alpha_bar, one_minus_alpha_bar = _alpha_bars(schedule, t, xt)
             log_joint, var = self._log_joint(xt, alpha_bar, one_minus_alpha_bar)
             pull = log_joint.softmax(1) / var  # r_k / v_k, (B, K)
@@ -78,6 +95,11 @@ class Mixture:
         log_normal = -0.5 * (square / var + x.shape[1] * (var.log() + log(2 * pi)))
         return wide(self.weights).to(x.device).log() + log_normal, var
 
+    def _refuse(self, x: Tensor) -> None:
+        floats(x, "x")
+        if x.ndim < 2 or x.shape[1:].numel() != self.means.shape[1:].numel():
+            raise ValueError(f"x: expected (B, …) as the means are, {tuple(self.means.shape)}, got {kind(x)}")
+
     def _wide(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x and the means as rows of float64, beside each other wherever the world was made."""
         x = wide(x.flatten(1))
@@ -86,12 +108,16 @@ class Mixture:
 
 def gaussian(mean: Float[Tensor, "*dims"], var: float) -> Mixture:
     """x_0 ~ N(mean, var I)."""
-    return Mixture(mean.new_ones(1), mean[None], mean.new_full((1,), var))
+    floats(mean, "mean")
+    return Mixture(mean.new_ones(1), mean[None], mean.new_full((1,), number(var, "var")))
 
 
 def data_set(images: Float[Tensor, " N *dims"]) -> Mixture:
     """x_0 is one of N pictures, each as likely: the world in which a perfect ε-network memorises."""
+    floats(images, "images")
     n = len(images)
+    if n == 0:
+        raise ValueError(f"images: expected one or more, got {kind(images)}")
     return Mixture(images.new_full((n,), 1 / n), images, images.new_zeros(n))
 
 
