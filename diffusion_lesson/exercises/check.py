@@ -17,7 +17,7 @@ import torch
 from diffusion_lesson.exercises import lessons
 from diffusion_lesson.exercises import solved as memory
 from diffusion_lesson.exercises.exercise import Exercise
-from diffusion_lesson.exercises.reader import OF_DIALECT, does_nothing, on_the_page, takes, what_was_raised
+from diffusion_lesson.exercises.reader import OF_DIALECT, Raised, does_nothing, on_the_page, takes, what_was_raised
 from diffusion_lesson.exercises.values import Misfit, kind
 from diffusion_lesson.exercises.ways import Spoken
 
@@ -87,7 +87,7 @@ def _wrong_kind(exercise: Exercise, answer: Any) -> str:
 def _verdict(exercise: Exercise, answer: Any) -> str:
     """What is to be said of an answer that is a function if one is asked, in whichever way it understands."""
     verdict: str | None = None
-    raised: list[tuple[Exception, tuple[Any, ...]]] = []
+    raised: list[Raised] = []
     asked = [Spoken(answer, way) for way in exercise.ways] if exercise.asks else [answer]
     for again, one in enumerate(asked):
         try:
@@ -96,7 +96,7 @@ def _verdict(exercise: Exercise, answer: Any) -> str:
                 seen = exercise.look(one)
         except Misfit as misfit:
             verdict = verdict or f"Not yet: {misfit}"
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # the latter of a function that says exit()
             # The answer is the reader's own function: what it raises is a finding, not a failure of ours.
             raised.append((error, one.asked if isinstance(one, Spoken) else ()))
             if not isinstance(error, OF_DIALECT):
@@ -118,8 +118,12 @@ def _mistake(exercise: Exercise, seen: Any) -> str:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Trying an answer warns of nothing, and leaves the chance of the cells below as it was."""
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+    """Trying an answer warns of nothing, and leaves chance and PyTorch's modes as they were to the cells below."""
+    dtype, gradients = torch.get_default_dtype(), torch.set_grad_enabled(torch.is_grad_enabled())
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), gradients:
         warnings.simplefilter("ignore")
         torch.default_generator.manual_seed(0)
-        yield
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)

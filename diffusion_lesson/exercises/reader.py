@@ -9,18 +9,19 @@ from typing import Any
 
 from diffusion_lesson.exercises.values import kind
 
-Raised = tuple[Exception, tuple[Any, ...]]  # an error, and the arguments that led to it
+Raised = tuple[Exception | SystemExit, tuple[Any, ...]]  # an error, and the arguments that led to it
 
 # What an answer raises if it was put to in another dialect than its own.
 OF_DIALECT = (TypeError, AttributeError, RuntimeError, ValueError)
 
-_HELP: dict[type[Exception], str] = {
+_HELP: dict[type[BaseException], str] = {
     UnboundLocalError: "The function uses a name before it gives it a value.",
     NameError: "Is the name spelled as it is in the first line of the function?",
     ZeroDivisionError: "What it divides by is 0 there.",
     RecursionError: "The function calls itself without an end.",
     IndexError: "There is no entry of that number.",
     AssertionError: "That is an assert of your own.",
+    SystemExit: "exit() ends the program; `return` ends a function.",
 }
 
 
@@ -61,7 +62,7 @@ def what_was_raised(function: Any, arguments: Sequence[str], errors: Sequence[Ra
     `errors` come from one question put in several dialects, the lesson's own first.
     """
     error, asked = next((e for e in errors if not isinstance(e[0], OF_DIALECT)), errors[0])
-    words = f"{_place(function, error)} raised {type(error).__name__}: {error}".rstrip(". ") + "."
+    words = f"{_place(function, error)} raised {type(error).__name__}: {error}".rstrip(".: ") + "."
     words += next((f" {words}" for kind_of, words in _HELP.items() if isinstance(error, kind_of)), "")
     if any(sign in str(error) for sign in ("for ^", "bitwise_xor")):
         words += " A power is written ** in Python, not ^."
@@ -71,7 +72,7 @@ def what_was_raised(function: Any, arguments: Sequence[str], errors: Sequence[Ra
     return words
 
 
-def _place(function: Any, error: Exception) -> str:
+def _place(function: Any, error: BaseException) -> str:
     """The last line of the reader's cell that the error went through."""
     code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
     lines = [

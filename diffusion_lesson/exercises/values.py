@@ -37,6 +37,8 @@ def numbers(value: Any) -> Tensor:
     """
     refuse_no_value(value)
     if isinstance(value, Tensor):
+        if value.is_nested:
+            raise Misfit("the rows of the tensor are not equally long, so they make no table of numbers.")
         out = value.detach().cpu().to_dense()
     elif isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         out = torch.from_numpy(value.astype(np.complex128 if value.dtype.kind == "c" else np.float64))

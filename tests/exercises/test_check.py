@@ -110,3 +110,35 @@ def test_trying_an_answer_leaves_the_chance_of_the_cells_below_as_it_was() -> No
     said("rehearsal", lambda *args: torch.rand(2))
     said("q_step", lambda x_prev, beta: torch.randn_like(x_prev))
     assert torch.equal(torch.rand(1), expected)
+
+
+def says_exit(a: float, b: float) -> float:
+    raise SystemExit
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (says_exit, "raised SystemExit. exit() ends the program"),
+        (lambda a, b: torch.eye(3).to_sparse(), "the sum has the shape (3, 3)"),
+        (lambda a, b: torch.tensor(a + b).to_sparse(), "Right. Sums add."),
+        (lambda a, b: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "not equally long"),
+    ],
+    ids=["exit", "sparse", "right but sparse", "nested"],
+)
+@pytest.mark.filterwarnings("ignore")  # torch's nested tensors are a prototype
+def test_odd_answers_are_answered(answer, words, monkeypatch) -> None:
+    monkeypatch.setitem(EXERCISES, "add", ADD)
+    assert words in said("add", answer)
+
+
+def test_trying_an_answer_leaves_the_modes_of_pytorch_as_they_were(monkeypatch) -> None:
+    def changes(a: float, b: float) -> float:
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        return a + b
+
+    monkeypatch.setitem(EXERCISES, "add", ADD)
+    assert said("add", changes).startswith("Right")
+    assert torch.is_grad_enabled()
+    assert torch.get_default_dtype() == torch.float32
