@@ -3,6 +3,7 @@
 import argparse
 import io
 import math
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -27,18 +28,19 @@ FEW = 50  # pictures from which a network learns little, trained from nothing
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. An error is one line on stderr, and exit status 1; after Ctrl-C 130, after SIGTERM 143."""
+    """Run one command. An error is one line on stderr, and exit status 1; after a signal it is 128 and more."""
     arguments = parser(__doc__, train, sample).parse_args(argv)
     command = arguments.run.__name__
     try:
         with terminations():
             arguments.run(arguments)
     except (ValueError, OSError, FloatingPointError, MemoryError, RuntimeError) as error:
-        line = str(error).partition("\n")[0]
+        lines = [line.strip() for line in str(error).splitlines()] or [""]
+        line = " ".join(lines)
         if isinstance(error, MemoryError | RuntimeError):
             if not _out_of_memory(error):
                 raise
-            line = f"not enough memory; {_LESS[command]} takes less ({line})"
+            line = f"not enough memory; {_LESS[command]} takes less ({lines[0]})"
         print("error:", as_typed(command, line), file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:
@@ -64,10 +66,10 @@ def train(arguments: argparse.Namespace) -> None:
     out = arguments.out or Path("runs", recipe.data if folder is None else folder.resolve().name)
     if folder is not None and out.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"--out: {out} is inside {folder}, so that the next run would learn from its samples.png")
+    images = DATA_SETS[recipe.data]() if folder is None else _from_folder(recipe, folder, arguments.size or 32)
     with about("out"):
         for file in ("model.safetensors", "model.json", "samples.png", "checkpoint/lock"):
             check_writable(out / file)  # whatever the end will write is tried before the first step
-    images = DATA_SETS[recipe.data]() if folder is None else _from_folder(recipe, folder, arguments.size or 32)
     x, classes = data.to_signed(images.images, images.levels), len(images.names) if recipe.conditional else 0
     network = dict(recipe.network) | {"channels_in": x.shape[1]} | ({"classes": classes} if classes else {})
     denoiser = replace(recipe, network=network).build(config.seed)
@@ -87,7 +89,7 @@ def train(arguments: argparse.Namespace) -> None:
     weights.save(out / "model", progress.denoiser, card)
     drawn = _draw(progress.denoiser, card, count=min(64, most(card.size)), steps=50, seed=config.seed)
     write_grid(out / "samples.png", drawn, card.levels)
-    print(f"loss {progress.loss:.3f} after {progress.step} steps; weights and samples.png are in {out}")
+    _say(f"loss {progress.loss:.3f} after {progress.step} steps; weights and samples.png are in {out}")
 
 
 def _from_folder(recipe: recipes.Recipe, folder: Path, size: int) -> data.ImageSet:
@@ -102,14 +104,14 @@ def _from_folder(recipe: recipes.Recipe, folder: Path, size: int) -> data.ImageS
     with about("folder"):
         images = data.image_folder(folder, size)
     if main_process():
-        print(images.summary(), flush=True)
+        _say(images.summary())
         if len(images) < FEW:
-            print("so few pictures teach a new network little; lesson 13 shows what to do with a few", flush=True)
+            _say("so few pictures teach a new network little; lesson 13 shows what to do with a few")
     return images
 
 
 def _to_the_end(loop: Iterator[training.Progress], steps: int) -> training.Progress:
-    """The last step's Progress. Ctrl-C or SIGTERM ends it after a step, with a checkpoint; a second, at once."""
+    """The last step's Progress. A signal to stop ends it after a step, with a checkpoint; a second, at once."""
     shown = track(loop, total=steps, note=lambda p: f"loss {p.loss:.3f}") if main_process() else loop
     progress = None
     with interrupts() as asked:
@@ -154,7 +156,7 @@ def sample(arguments: argparse.Namespace) -> None:
         guidance_scale=arguments.guidance,
     )  # fmt: skip
     write_grid(arguments.out, pictures, card.levels)
-    print(f"{'1 picture is' if arguments.count == 1 else f'{arguments.count} pictures are'} in {arguments.out}")
+    _say(f"{'1 picture is' if arguments.count == 1 else f'{arguments.count} pictures are'} in {arguments.out}")
 
 
 def _denoiser(name: str, device: str) -> tuple[Denoiser, Card]:
@@ -205,7 +207,17 @@ def write_grid(path: Path, pictures: Tensor, levels: int) -> None:
     replace_file(path, lambda file: image.save(file, "PNG"))
 
 
+def _say(line: str) -> None:
+    """Print it at once, where somebody listens: `… | head` and a closed stdout lose a line, and no work."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # it would be tried once more at the end
+        print(f"stdout: {error.strerror}; it was to say: {line}", file=sys.stderr)
+
+
 if __name__ == "__main__":
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # None where it is closed
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a shell without UTF-8 reads ? for β, and no traceback

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -15,9 +16,11 @@ from PIL import Image
 
 from diffusion_lesson import __main__ as shell
 from diffusion_lesson import options
-from diffusion_lesson.learning import checkpoints, recipes, step, weights
+from diffusion_lesson.learning import checkpoints, downloads, recipes, step, weights
+from diffusion_lesson.page.progress import interrupts, terminations
 
 TRAIN = ["train", "--steps", "5", "--batch-size", "4", "--device", "cpu"]
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 SAMPLE = ["sample", "--device", "cpu", "--steps", "3"]
 
 
@@ -104,7 +107,7 @@ def test_stopped_by_a_signal_it_says_so_and_the_same_command_goes_on(
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_before_the_first_step_ends_it_in_words_and_handlers_come_back(
     tmp_path, monkeypatch, capsys, number
 ):
@@ -459,3 +462,70 @@ def test_it_runs_as_a_module_in_any_locale_and_its_help_names_both_commands(loca
     )
     assert "train" in done.stdout
     assert "sample" in done.stdout
+
+
+def started(command, stdout, stderr, **more):
+    """The command in a process of its own, its streams as a shell would redirect them."""
+    whole = [sys.executable, "-m", "diffusion_lesson", *command]
+    shelled = f"exec {' '.join(map(shlex.quote, map(str, whole)))} {stdout} {stderr}"
+    return subprocess.run(
+        ["bash", "-c", shelled], capture_output=True, text=True, timeout=120, check=False, **more
+    )
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs a shell that closes streams")
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "said"),
+    [
+        (">&-", "", ""),
+        ("", "2>&-", ""),
+        (">&-", "2>&-", ""),
+        pytest.param(
+            ">/dev/full", "", "stdout: No space left on device; it was to say: 1 picture is in a.png\n",
+            marks=pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full"),
+        ),
+        (">&$PIPE", "", "stdout: Broken pipe; it was to say: 1 picture is in a.png\n"),
+    ],
+    ids=["no stdout", "no stderr", "neither", "full", "nobody listens"],
+)  # fmt: skip
+def test_a_stream_that_is_closed_or_full_costs_no_work(tmp_path, stdout, stderr, said):
+    listens, speaks = os.pipe()
+    os.close(listens)
+    environment = {name: value for name, value in os.environ.items() if name != "QUIET"} | {"PIPE": str(speaks)}
+    done = started(
+        [*SAMPLE, "--model", "digits", "--count", "1", "--out", "a.png"], stdout, stderr,
+        cwd=tmp_path, env=environment, pass_fds=[speaks],
+    )  # fmt: skip
+    os.close(speaks)
+    assert (done.returncode, done.stderr) == (0, said)
+    assert pixels(tmp_path / "a.png").shape == (64, 64)
+
+
+def test_what_went_wrong_with_a_download_is_told_in_the_same_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(downloads, "_ROUNDS", 1)
+    monkeypatch.setitem(downloads._MIRRORS, "mnist", ("http://127.0.0.1:9/",))
+    monkeypatch.setenv("DIFFUSION_LESSON_DATA", str(tmp_path))
+    assert shell.main([*TRAIN, "--recipe", "mnist-60s", "--out", str(tmp_path / "out")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not there, and could not be downloaded: http://127.0.0.1:9/train-images" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_nothing_leaves_no_folder_of_results(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    for folder in ("empty", "gone"):
+        assert shell.main([*TRAIN, "--folder", str(tmp_path / folder), "--out", str(tmp_path / "out")]) == 1
+        assert capsys.readouterr().err.startswith("error: --folder: got ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_ignored_stays_ignored(monkeypatch):
+    """A shell starts what runs in the background deaf to Ctrl-C."""
+    for number in SIGNALS:
+        before = signal.signal(number, signal.SIG_IGN)
+        try:
+            with interrupts() as asked, terminations():
+                signal.raise_signal(number)
+            assert asked == []
+        finally:
+            signal.signal(number, before)

@@ -59,9 +59,7 @@ def fetch(file: str) -> Path:
 
     ValueError if another file has this name; OSError if the file can't be had, or can't be written.
     """
-    import pooch
-
-    root = Path(os.environ.get("DIFFUSION_LESSON_DATA") or pooch.os_cache("diffusion-lesson")).expanduser()
+    root = _root()
     (folder, name), path, failures = file.split("/", 1), root / file, {}
     if path.exists():
         return _checked(path, _CHECKSUMS[file])
@@ -85,6 +83,17 @@ def fetch(file: str) -> Path:
         f"{path}: not there, and could not be downloaded:\n{reasons}\nConnect to the network and call again, or "
         f"put the file there yourself. {_ELSEWHERE}"
     )
+
+
+def _root() -> Path:
+    """The folder that holds all of them."""
+    import pooch
+
+    root = Path(os.environ.get("DIFFUSION_LESSON_DATA") or pooch.os_cache("diffusion-lesson"))
+    try:
+        return root.expanduser()
+    except RuntimeError as error:
+        raise OSError(f"{root}: there is no such home on this machine. {_ELSEWHERE}") from error
 
 
 def _checked(path: Path, checksum: str) -> Path:

@@ -63,6 +63,9 @@ def track(
 
 
 def _shell_bar(items: Iterable[T], total: int, label: str, note: Callable[[T], str] | None) -> Iterator[T]:
+    if sys.stderr is None:  # closed: nobody looks
+        yield from items
+        return
     if not sys.stderr.isatty():
         yield from _log(items, total, label, note)
         return
@@ -112,8 +115,14 @@ def _html(done: int, total: int, label: str, words: str) -> dict[str, str]:
     return {"text/html": f"<div>{bar}</div>", "text/plain": text}
 
 
+_ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 class Stopped(KeyboardInterrupt):
-    """A signal asks for the end: `number` says which. Ctrl-C is SIGINT; `timeout` and clusters send SIGTERM."""
+    """A signal asks for the end: `number` says which. Ctrl-C is SIGINT; `timeout` and clusters send SIGTERM.
+
+    SIGHUP comes where a terminal is closed, or a connection breaks.
+    """
 
     def __init__(self, number: int, words: str = "") -> None:
         super().__init__(words)
@@ -122,7 +131,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """A list that Ctrl-C or SIGTERM puts its number in, the first time; the second time it raises Stopped."""
+    """A list that a signal to stop puts its number in, the first time; the second time it raises Stopped."""
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -130,18 +139,18 @@ def interrupts() -> Iterator[list[int]]:
             raise Stopped(number)
         asked.append(number)
 
-    with _caught(ask, signal.SIGINT, signal.SIGTERM):
+    with _caught(ask, signal.SIGINT, *_ENDS):
         yield asked
 
 
 @contextmanager
 def terminations() -> Iterator[None]:
-    """SIGTERM raises Stopped, so that files are tidied and locks let go, as Ctrl-C does."""
+    """SIGTERM and SIGHUP raise Stopped, so that files are tidied and locks let go, as Ctrl-C does."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
 
-    with _caught(stop, signal.SIGTERM):
+    with _caught(stop, *_ENDS):
         yield
 
 
@@ -150,7 +159,9 @@ def _caught(handler: Callable[[int, FrameType | None], None], *numbers: int) -> 
     if threading.current_thread() is not threading.main_thread():  # only there a signal can be caught
         yield
         return
-    before = [(number, signal.signal(number, handler)) for number in numbers]
+    # What is ignored stays so: a shell starts what runs in the background deaf to Ctrl-C, and nohup to SIGHUP.
+    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = [(number, signal.signal(number, handler)) for number in heard]
     try:
         yield
     finally:

@@ -333,6 +333,12 @@ def test_a_folder_that_cannot_be_written_is_a_reason(mirrors, tmp_path, monkeypa
     assert mirrors.asked == []
 
 
+def test_a_home_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("DIFFUSION_LESSON_DATA", "~nobody-of-this-name/data")
+    with pytest.raises(OSError, match=r"^~nobody-of-this-name.data: there is no such home"):
+        downloads.fetch(LABELS)
+
+
 @pytest.mark.parametrize("value", [None, ""])
 def test_the_users_cache_folder_is_the_usual_place(mirrors, tmp_path, monkeypatch, value):
     if value is None:
