@@ -27,6 +27,8 @@ def noise(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     Half precision gets single precision's numbers, rounded. By itself a CPU would draw it others from the same
     seed: all of them in PyTorch 2.6, and in 2.13 the last 16, where there are 16 or more and no multiple of 16.
     """
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator: expected a torch.Generator, or None, got {generator!r}")
     device = like.device if generator is None else generator.device
     drawn_in = torch.promote_types(like.dtype, torch.float32)
     return torch.randn(like.shape, generator=generator, dtype=drawn_in, device=device).to(like)

@@ -83,6 +83,12 @@ def number(value: Any, name: str, expected: str = "a number") -> float:
     raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
+def instance(value: Any, kind_of: type, name: str) -> None:
+    """ValueError where a value is of another kind: a network for a Denoiser, say, or a seed for a generator."""
+    if not isinstance(value, kind_of):
+        raise ValueError(f"{name}: expected a {kind_of.__name__}, got {kind(value)}")
+
+
 def integers(labels: Any, name: str = "labels") -> Int64[Tensor, "*dims"]:
     """Labels as int64, whichever integers they were; ValueError for other numbers, and for what is no tensor."""
     if not isinstance(labels, Tensor):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from diffusion_lesson.learning import data, fingerprints, metrics, training, weights
+from diffusion_lesson.learning.cards import Card
 from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser, draw
 from diffusion_lesson.learning.personalise import rehearse
@@ -188,6 +189,13 @@ def classify(x=X, labels=LABELS, **more):
     train_classifier(DigitsClassifier(), x, labels, **how)
 
 
+NO_DENOISERS = [small().network, (small(), "card"), "digits"]
+CARD = Card(
+    name="small", network="UNet", config=small().network.config, schedule={"kind": "cosine", "T": 20},
+    predicts="eps", size=8, levels=17, data="none",
+)  # fmt: skip
+
+
 def cases(table, values):
     return [(name, call, value) for name, call in table for value in values]
 
@@ -246,6 +254,33 @@ def cases(table, values):
         ),
         *cases([(n, lambda v, n=n: classify(**{n: v})) for n in ("epochs", "batch_size")], [*NO_COUNTS, 0, -1]),
         *cases([("seed", lambda n: classify(seed=n))], NO_COUNTS),
+        *cases([("denoiser", lambda d: train(d)), ("denoiser", lambda d: draw(d, X))], NO_DENOISERS),
+        *cases([("denoiser", lambda d: next(rehearse(d, X, 0, X, LABELS, CONFIG)))], [*NO_DENOISERS, None]),
+        *cases(
+            [
+                ("config", lambda c: list(training.train(small(), X, c))),
+                ("config", lambda c: next(rehearse(small(), X, 0, X, LABELS, c))),
+            ],
+            [None, {"steps": 2}, 2],
+        ),
+        *cases([("checkpoint", lambda c: train(checkpoint=c))], ["", b"run", 3]),
+        *cases(
+            [("path", lambda p: weights.save(p, small(), CARD)), ("path", weights.load)],
+            ["", ".", "..", "/", None, 3, b"run"],
+        ),
+        *cases([("card", lambda c: weights.save("never", small(), c))], [None, {}, "card"]),
+        *cases(
+            [("model", lambda m: weights.save("never", m, CARD))],
+            [None, small().network.state_dict(), (small(), CARD)],
+        ),
+        *cases(
+            [
+                ("generator", lambda g: draw(small(), X, steps=2, generator=g)),
+                ("generator", lambda g: losses.eps_loss(SCHEDULE, halves, X, g, t=3)),
+                ("generator", STANDARD.sample),
+            ],
+            [0, "cpu", np.random.default_rng(0)],
+        ),
         *cases([("step", SCHEDULE.shares)], [*NO_COUNTS, LABELS, -1, 21]),
         *cases([("t", lambda t: small().network(X, t))], [3, 3.0, None, LABELS.numpy(), [1, 2, 3, 4]]),
         *cases(
@@ -292,6 +327,14 @@ def cases(table, values):
 def test_it_is_named(name, call, value):
     with pytest.raises(ValueError, match=rf"^{name}: (expected|got)"):
         call(value)
+
+
+@pytest.mark.parametrize("count", [np.int64(12), np.array(12), torch.tensor(12), torch.tensor([12])])
+def test_a_count_may_be_anyone_s_whole_number(count):
+    assert schedule.cosine(count).T == schedule.linear(count).T == 12
+    assert len(walk("ddim", steps=count)) == len(walk("dpm_solver", steps=count)) == 12
+    assert len(ledger(X, steps=count).steps) == 12
+    assert torch.equal(draw(small(), X, steps=count, batch_size=count), draw(small(), X, steps=12))
 
 
 def test_no_draws_of_a_world_are_none():

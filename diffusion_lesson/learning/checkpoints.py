@@ -115,6 +115,13 @@ def _moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> di
     return dict(moments)
 
 
+def folder_of(checkpoint: str | Path | None) -> Path | None:
+    """The folder, where one is given. ValueError for "", as of a variable that is not set: to Path it is here."""
+    if checkpoint == "" or not isinstance(checkpoint, str | Path | None):
+        raise ValueError(f"checkpoint: expected the path of a folder, or None, got {checkpoint!r}")
+    return None if checkpoint is None else Path(checkpoint)
+
+
 def save(folder: Path, state: State, note: dict[str, Any]) -> None:
     """Write the tensors, then checkpoint.json that names them. The rename of the JSON is the moment it counts.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from diffusion_lesson.process import samplers
 from diffusion_lesson.process.prediction import EpsModel, Predicts, as_eps, clipped, guided
 from diffusion_lesson.process.schedule import Schedule
-from diffusion_lesson.shapes import Batch, Labels, floats, integers, number, readable, whole
+from diffusion_lesson.shapes import Batch, Labels, floats, instance, integers, number, readable, whole
 
 Watch = Callable[
     [Iterable[Tensor], int], Iterable[Tensor]
@@ -98,6 +98,7 @@ def draw(
     """
     floats(noise, "noise")
     labels = None if labels is None else integers(labels)
+    instance(denoiser, Denoiser, "denoiser")
     if whole(batch_size, "batch_size", "1 or more") < 1:
         raise ValueError(f"batch_size: expected 1 or more, got {batch_size}")
     if labels is not None and labels.shape != noise.shape[:1]:

@@ -30,7 +30,7 @@ from diffusion_lesson.learning.step import (
 )
 from diffusion_lesson.learning.training import Progress
 from diffusion_lesson.process.forward import q_marginal
-from diffusion_lesson.shapes import floats, integers, whole
+from diffusion_lesson.shapes import floats, instance, integers, whole
 
 _BOX, _SIDE = 20, 28  # MNIST's: the ink fits in 20×20, and its centre of mass is the middle of 28×28
 
@@ -125,6 +125,8 @@ def rehearse(
     checkpoint: a folder, with the promises of `train`'s. It goes on from there if it is given the denoiser from
     before, not the one that was learning; ValueError if not, and where other pictures or another config are.
     """
+    instance(denoiser, Denoiser, "denoiser")
+    instance(config, TrainConfig, "config")
     if config.batch_size % 2:
         raise ValueError(f"batch_size: expected an even number, half new and half old, got {config.batch_size}")
     if whole(checkpoint_every, "checkpoint_every", "1 or more") < 1:
@@ -147,7 +149,7 @@ def rehearse(
         "old": fingerprints.of_images(old, old_labels), "betas": fingerprints.of_betas(schedule.betas),
     }  # fmt: skip
     state = checkpoints.State(model, averaged, optimizers, g)
-    folder = Path(checkpoint) if checkpoint is not None else None
+    folder = checkpoints.folder_of(checkpoint)
     with one_run(folder) if folder is not None else nullcontext():
         first, start, loss_now = 0, 0, float("nan")
         if folder is not None:

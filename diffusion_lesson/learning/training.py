@@ -25,7 +25,7 @@ from diffusion_lesson.learning.step import (
     with_gradients,
 )
 from diffusion_lesson.networks.unet import UNet
-from diffusion_lesson.shapes import Batch, floats, integers, kind, warn_unless_signed, whole
+from diffusion_lesson.shapes import Batch, floats, instance, integers, kind, warn_unless_signed, whole
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ def train(
     checkpoints are as of a plain one. Under `accelerate launch`, `device` says only which kind, and every process
     yields the same numbers; `distributed.main_process()` says which of them should write files.
     """
+    instance(denoiser, Denoiser, "denoiser")
+    instance(config, TrainConfig, "config")
     model, classes, steps = denoiser.network, denoiser.classes, config.steps
     if labels is not None and classes == 0:
         raise ValueError("labels: this network has no classes; make it with classes=…, or give no labels")
@@ -107,7 +109,7 @@ def train(
         "images": fingerprints.of_images(images, labels), "betas": fingerprints.of_betas(denoiser.schedule.betas),
     }  # fmt: skip
     state = checkpoints.State(model, averaged, optimizers, generator)
-    folder = Path(checkpoint) if checkpoint is not None else None
+    folder = checkpoints.folder_of(checkpoint)
     with one_run(folder) if folder is not None and team.rank == 0 else nullcontext():
         first, start, loss_now = 0, 0, float("nan")
         if folder is not None:

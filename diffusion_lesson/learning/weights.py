@@ -24,6 +24,7 @@ from diffusion_lesson.learning.files import make_folder, replace_file
 from diffusion_lesson.networks.classifier import Cifar10Classifier, Classifier, DigitsClassifier, MnistClassifier
 from diffusion_lesson.networks.unet import UNet
 from diffusion_lesson.process.prediction import Predicts
+from diffusion_lesson.shapes import instance
 
 Network = TypeVar("Network", bound=nn.Module)
 SHIPPED = Path(__file__).with_name("trained")
@@ -36,11 +37,7 @@ CLASSIFIERS: dict[str, type[Classifier]] = {
 NETWORKS: dict[str, type[nn.Module]] = {**DENOISERS, **CLASSIFIERS}
 CARD_BYTES = 2**20  # more than any card needs
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_WRAPPERS = (
-    "_orig_mod",
-    "module",
-    "_fsdp_wrapped_module",
-)  # what holds the network in its compiled or shared form
+_WRAPPERS = ("_orig_mod", "module", "_fsdp_wrapped_module")  # what holds a compiled or a shared network
 
 
 def names(kinds: Collection[str] = ()) -> list[str]:
@@ -97,10 +94,12 @@ def save(path: str | Path, model: Denoiser | nn.Module, card: Card) -> Card:
     model: a denoiser, or a network alone; it may be compiled or wrapped for several devices. ValueError where it
     is not what the card says, or could not be loaded again, before anything is written.
     """
-    tensors, note = _files(Path(path))
+    tensors, note = _files(path)
+    instance(card, Card, "card")
     if isinstance(model, Denoiser):
         _refuse_other_words(model, card)
         model = model.network
+    instance(model, nn.Module, "model")
     while (inner := next((part for name, part in model.named_children() if name in _WRAPPERS), None)) is not None:
         model = inner
     state = _plain(model.state_dict())
@@ -151,7 +150,7 @@ def _refuse_other_words(denoiser: Denoiser, card: Card) -> None:
 
 def _card_beside(path: str | Path) -> Card:
     """The card of the weights at `path`, known to describe a network and, for a denoiser, a schedule."""
-    tensors, note = _files(Path(path))
+    tensors, note = _files(path)
     for file in (tensors, note):
         if not file.is_file():
             shipped = f"; load_shipped({str(path)!r}) gives what ships" if str(path) in names() else ""
@@ -172,7 +171,7 @@ def _card_beside(path: str | Path) -> Card:
 
 def _network(path: str | Path, card: Card, kinds: Mapping[str, type[Network]]) -> Network:
     """The network at `path`, in eval mode, known to be what its card says."""
-    tensors, outline = _files(Path(path))[0], _outline(card)
+    tensors, outline = _files(path)[0], _outline(card)
     size, most = tensors.stat().st_size, 8 * sum(v.numel() for v in outline.state_dict().values()) + 2**20
     if size > most:
         raise ValueError(f"path: {tensors} has {size:,} bytes, its card's network {most:,} at most")
@@ -241,5 +240,8 @@ def _plain(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {".".join(part for part in key.split(".") if part not in _WRAPPERS): state[key] for key in state}
 
 
-def _files(path: Path) -> tuple[Path, Path]:
+def _files(path: str | Path) -> tuple[Path, Path]:
+    if not isinstance(path, str | Path) or Path(path).name in ("", ".."):
+        raise ValueError(f"path: expected a path that ends in the name of the weights, got {str(path)!r}")
+    path = Path(path)
     return path.with_name(path.name + ".safetensors"), path.with_name(path.name + ".json")

@@ -83,7 +83,7 @@ def ledger(
     if x0.numel() == 0:
         raise ValueError(f"x0: expected at least one picture, got {kind(x0)}")
     if steps is not None:
-        _refuse_count(schedule.T, steps)
+        steps = _count(schedule.T, steps)
     visited, strata = _every_step(schedule.T) if steps is None else _some_steps(schedule.T, steps, generator)
 
     def both(step: int) -> tuple[Gaussian, Gaussian]:
@@ -116,12 +116,15 @@ def _every_step(T: int) -> tuple[list[int], tuple[tuple[int, int], ...]]:
     return list(range(2, T + 1)), tuple((size, size) for size in sizes)
 
 
-def _refuse_count(T: int, steps: int) -> None:
+def _count(T: int, steps: int) -> int:
+    """The count as Python's; ValueError where so many can't be visited."""
     words = f"None for every step, or a count from {FEWEST} to T − 2 = {T - 2}"
     if T - 2 < FEWEST:
         words = f"None for every step, since T = {T} has too few to leave some out"
-    if not FEWEST <= whole(steps, "steps", words) < T - 1:
+    count = whole(steps, "steps", words)
+    if not FEWEST <= count < T - 1:
         raise ValueError(f"steps: expected {words}, got {steps}")
+    return count
 
 
 def _some_steps(

@@ -126,7 +126,8 @@ def _eps_hat(eps_model: EpsModel, x: Batch, t: int) -> Batch:
 
 def _times(schedule: Schedule, steps: int) -> list[int]:
     """The steps to visit, T first and 0 last, as even as whole numbers can be: round(T k / steps)."""
-    if not 1 <= whole(steps, "steps", f"1..{schedule.T} (the schedule's T)") <= schedule.T:
+    steps = whole(steps, "steps", f"1..{schedule.T} (the schedule's T)")
+    if not 1 <= steps <= schedule.T:
         raise ValueError(f"steps: expected 1..{schedule.T} (the schedule's T), got {steps}")
     return [round(schedule.T * k / steps) for k in range(steps, -1, -1)]
 

@@ -181,7 +181,8 @@ def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Sch
     _ends(beta_max=beta_max)
     if not 0 <= number(offset, "offset") < inf:
         raise ValueError(f"offset: expected 0 or more, got {offset}")
-    f = [cos(pi / 2 * (t / T + offset) / (1 + offset)) ** 2 for t in range(_steps(T) + 1)]
+    T = _steps(T)
+    f = [cos(pi / 2 * (t / T + offset) / (1 + offset)) ** 2 for t in range(T + 1)]
     return Schedule([min(1 - f[t] / f[t - 1], beta_max) for t in range(1, T + 1)])
 
 
@@ -201,6 +202,7 @@ def named(kind: str, **arguments: Any) -> Schedule:
 
 def _steps(T: int) -> int:
     words = f"a number of steps from 1 to {MOST_STEPS:,}"
-    if not 1 <= whole(T, "T", words) <= MOST_STEPS:
+    steps = whole(T, "T", words)
+    if not 1 <= steps <= MOST_STEPS:
         raise ValueError(f"T: expected {words}, got {T}")
-    return T
+    return steps
