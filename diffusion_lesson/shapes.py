@@ -58,9 +58,10 @@ def same_shape(x: Any, like: Tensor, name: str) -> None:
 
 def beside(numbers: Tensor, like: Tensor, name: str) -> Tensor:
     """Numbers on the device of `like`. ValueError where they are on "meta", which holds none."""
-    if numbers.is_meta and not like.is_meta:
-        raise ValueError(f'{name}: expected numbers, got {kind(numbers)} on "meta", which holds none')
-    return numbers.to(like.device)
+    try:
+        return numbers.to(like.device)
+    except NotImplementedError as error:
+        raise ValueError(f'{name}: expected numbers, got {kind(numbers)} on "meta", which holds none') from error
 
 
 def whole(value: Any, name: str, expected: str = "a whole number") -> int:

@@ -267,9 +267,7 @@ def test_steps_and_labels_that_are_no_integers_are_named(dtype, without_type_che
             call()
     for name, call in {"t": lambda: unet()(X, wrong), "labels": lambda: unet()(X, T, wrong)}.items():
         if dtype.is_floating_point:
-            with pytest.raises(
-                ValueError, match=f"^{name}: expected one integer for each of 4 pictures, got .* of"
-            ):
+            with pytest.raises(ValueError, match=f"^{name}: expected one integer for each of 4 pictures, got "):
                 call()
 
 

@@ -69,7 +69,7 @@ def moments_distance(a: Moments, b: Moments) -> float:
 
 def _refuse_rows(rows: Tensor, name: str) -> None:
     fits = isinstance(rows, Tensor) and rows.ndim == 2 and len(rows) > 1 and rows.shape[1] > 0
-    if not fits or rows.is_complex() or rows.is_meta or not rows.isfinite().all():
+    if not fits or rows.is_complex() or not rows.isfinite().all():
         raise ValueError(f"{name}: expected 2 rows or more of finite numbers, (N, F), got {kind(rows)}")
 
 
