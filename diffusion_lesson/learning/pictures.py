@@ -76,7 +76,9 @@ def _on_white(stored, pixels: bytes):  # type: ignore[no-untyped-def]  # Pillow'
     elif clear is not None and depth < 8 and stored.mode == "L":  # Pillow spreads the pixels over 0..255 …
         image.info["transparency"] = clear * 255 // (2**depth - 1)
     elif clear is not None and depth == 16 and kind == 2:  # … or keeps their upper bytes
-        image.info["transparency"] = tuple(value >> 8 for value in clear)
+        del image.info["transparency"]
+        deep = np.asarray(stored, np.uint16) * 256 + _lower_bytes(pixels)
+        image.putalpha(Image.fromarray(np.where((deep == clear).all(-1), 0, 255).astype(np.uint8)))
     if image.has_transparency_data:
         image = image.convert("LA" if grey else "RGBA")
         white = Image.new("L" if grey else "RGB", image.size, "white")
@@ -88,6 +90,15 @@ def _on_white(stored, pixels: bytes):  # type: ignore[no-untyped-def]  # Pillow'
         if np.array_equal(red, green) and np.array_equal(green, blue):
             return image.getchannel(0)
     return image
+
+
+def _lower_bytes(pixels: bytes) -> np.ndarray:
+    """(H, W, 3): what Pillow leaves out of a PNG of 16 bits. Told that they come first, it keeps them instead."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(pixels), formats=("PNG",)) as stored:
+        stored.tile = [tile._replace(args="RGB;16L") for tile in stored.tile]
+        return np.asarray(stored)
 
 
 def _parted(raw: bytes) -> tuple[bytes, list[bytes]]:

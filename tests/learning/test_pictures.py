@@ -202,6 +202,13 @@ def test_a_clear_colour_is_white_at_every_depth(tmp_path, depth):
     assert only(tmp_path, 2).tolist() == [[[255, 255, 255], [0, 255, 0]]] * 2
 
 
+def test_a_clear_colour_of_sixteen_bits_is_told_from_its_neighbours(tmp_path):
+    clear, near = (0x1234, 0x5678, 0x9ABC), (0x1234, 0x5678, 0x9ABD)
+    key, row = chunk(b"tRNS", struct.pack(">3H", *clear)), np.array([*clear, *near], ">u2").tobytes()
+    write(tmp_path / "a.png", png(16, 2, (2, 2), [row] * 2, key))
+    assert only(tmp_path, 2).tolist() == [[[255, 255, 255], [0x12, 0x56, 0x9A]]] * 2
+
+
 @pytest.mark.parametrize("depth", [8, 16])
 def test_grey_with_alpha_is_grey_at_every_depth(tmp_path, depth):
     top = 2**depth - 1
