@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from bench import costs, floors, scores
-from bench.contenders import Contender, Ours
+from bench.contenders import Contender, Ours, patches_60s
 from bench.peers import Course, DenoisingDiffusionPytorch
 from diffusion_lesson.learning import data, metrics, weights
 
@@ -23,7 +23,7 @@ CONTENDERS: dict[str, Callable[[int, int | None], Contender]] = {  # of a seed, 
     "ours-labels": lambda seed, steps: Ours("mnist-3min", seed, steps=steps),
     "ours": lambda seed, steps: Ours("mnist-3min", seed, labelled=False, steps=steps),
     "ours-labels-eps": lambda seed, steps: Ours("mnist-3min-eps", seed, steps=steps),
-    "ours-labels-60s": lambda seed, steps: Ours("mnist-60s", seed, steps=steps),
+    "ours-labels-60s": patches_60s,
     "course-labels": lambda seed, steps: Course(seed, labelled=True),
     "course": lambda seed, steps: Course(seed, labelled=False),
     "ddpm-pytorch": lambda seed, steps: DenoisingDiffusionPytorch(seed),

@@ -3,7 +3,7 @@
     python -m bench.more_data           trains, draws, scores what more_data.json lacks; half an hour on one thread
     python -m bench.more_data small/0   that set and seed alone
 
-Both get the same steps, so the 5,000 are seen more often. Each network draws 5,000 pictures as the recipe's row in
+Both get the same steps, so the 5,000 are seen more often. Each network draws 2,000 pictures as the recipe's row in
 README.md does. Beside the Fréchet distance stand two scores of lesson 12, on 1,000 of these pictures and 1,000
 test pictures, drawn at random: nearness (12.26), and the share of suspects (12.29), each to its own training set.
 """
@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 FILE = HERE / "more_data.json"
 SETS = {"small": data.mnist_small, "all": data.mnist}
 JOBS = [f"{name}/{seed}" for seed in range(3) for name in SETS]
-DRAWN, NEAR = 5000, 1000
+DRAWN, NEAR = 2000, 1000
 
 
 def perform(name: str, seed: int) -> dict[str, Any]:

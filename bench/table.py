@@ -12,7 +12,7 @@ NAMES = {
     "course": "diffusers UNet2DModel, course unit 1",
     "ddpm-pytorch": "denoising-diffusion-pytorch",
     "ours-labels-eps": "`mnist-3min-eps`",
-    "ours-labels-60s": "`mnist-60s`",
+    "ours-labels-60s": "`mnist-60s`, patches",
 }
 BEGIN, END = "<!-- written by bench/table.py: begin -->", "<!-- end -->"
 Results = dict[str, Any]

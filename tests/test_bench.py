@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
@@ -12,10 +13,12 @@ import torch
 from bench import (
     colour,
     colour_page,
+    contenders,
     dog_judge,
     dogs,
     dogs_table,
     draw,
+    equal,
     floors,
     jobs,
     make_it_yours_table,
@@ -55,6 +58,34 @@ def test_a_smoke_run_trains_scores_and_draws_what_came_of_it(tmp_path, monkeypat
         assert f"### {title}" in (tmp_path / "README.md").read_text("utf-8")
     draw.draw(entries, tmp_path)
     assert {file.name for file in tmp_path.glob("*.svg")} == {"quality.svg", "pictures.svg"}
+
+
+def test_the_peer_with_our_loop_differs_from_ours_in_its_network_and_what_was_chosen_for_it():
+    shape = equal.Shape(channels=(8, 8, 16), learning_rate=1e-3)
+    small, ours = data.mnist_small(), contenders.Ours(equal.RECIPE, 0, steps=2)
+    peer = equal.peer(shape, 0, 2)
+    same = {"learning_rate": ours.config.learning_rate, "batch_size": ours.config.batch_size}
+    assert replace(peer.config, **same) == ours.config
+    assert peer.denoiser.predicts == ours.denoiser.predicts
+    assert torch.equal(peer.schedule.betas, ours.schedule.betas)
+    assert (peer.samplers, peer.best) == (ours.samplers, ours.best)
+    for _ in peer.training(data.to_signed(small.images[:64]), small.labels[:64], 0):
+        pass
+    x, t = torch.randn(2, 1, 28, 28), torch.tensor([1, 1000])
+    with torch.no_grad():
+        bare, told = (peer.network(x, t, labels) for labels in (None, torch.tensor([10, 3])))
+    torch.testing.assert_close(bare[0], told[0])  # the row after the ten digits' means no label
+    assert (bare[1] - told[1]).abs().max() > 0
+    assert (bare - torch.zeros_like(bare)).abs().max() > 0
+
+
+def test_the_peer_is_the_best_of_what_was_tried_for_it():
+    found = {name: equal.read()[f"{name}/{equal.CHOSEN_ON}"]["distance"]["1000"] for name in equal.TRIED}
+    assert min(found, key=found.get) == equal.PEER
+
+
+def test_the_readme_has_the_tables_at_equal_seconds():
+    assert equal.tables() in (BENCH / "README.md").read_text("utf-8")
 
 
 def test_what_stands_in_for_torchvision_is_asked_for_its_spec_and_goes_again():
