@@ -98,7 +98,7 @@ def train_classifier(
             loss = F.cross_entropy(classifier(x[batch.to(x.device)].to(device)), y)
             optimizer.zero_grad()
             loss.backward()
-            with device:  # PyTorch before 2.7 keeps the count of steps on the default device, whatever that is
+            with torch.device("cpu"):  # PyTorch before 2.7 keeps the count of steps on the default device
                 optimizer.step()
             rate.step()
     classifier.eval()
