@@ -1,6 +1,6 @@
 """At equal CPU-seconds: the recipes, the network that they had before, and a peer that is given our loop.
 
-    python -m bench.equal                 what equal.json lacks, then its tables; three hours on one thread
+    python -m bench.equal                 what equal.json lacks, then its tables; an hour on one thread
     python -m bench.equal mnist-60s/1     this alone; several such commands may run at once
     python -m bench.equal --table         the tables alone
 
