@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ from bench import (
     run,
     table,
 )
-from diffusion_lesson.learning import data, metrics, portraits, results, weights
+from diffusion_lesson.learning import data, metrics, portraits, recipes, results, weights
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
@@ -310,3 +311,41 @@ def test_the_page_of_the_dogs_is_that_of_its_results():
 def test_lesson_13_has_the_table_of_the_dogs_as_it_was_measured():
     notebook = json.loads((ROOT / "notebooks" / "13_make_it_yours.ipynb").read_text("utf-8"))
     assert any(dogs_table.table(dogs.known()) in "".join(cell["source"]) for cell in notebook["cells"])
+
+
+def source(lesson, words):
+    """The cell of a lesson that holds these words."""
+    (path,) = (ROOT / "notebooks").glob(f"{lesson}_*.ipynb")
+    cells = ["".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"]]
+    (found,) = [cell for cell in cells if words in cell]
+    return found
+
+
+def test_lesson_13_says_of_all_runs_what_was_measured():
+    known = json.loads((BENCH / "dogs.json").read_text("utf-8"))
+    rest = {run: entry for run, entry in known.items() if run not in ("before", "dog6 0")}
+    given = [entry["this dog"] for entry in rest.values()]
+    others = [entry["this dog"] for run, entry in rest.items() if not run.startswith("dog6")]
+    read = [entry["dog"] for entry in rest.values()]
+    said = source("13", "Over the 20 other runs")
+    assert len(rest) == 20
+    for words in (
+        f"{mean(read):.0%} of the pictures are read as a dog",
+        f"{mean(given):.0%} as this dog",
+        f"{sum(share >= 0.6 for share in given)} of the 20 runs reach it",
+        f"from {min(given):.0%} to {max(given):.0%}",
+        f"a standard error of {100 * stdev(given) / 20**0.5:.0f} points",
+        f"Without dog6, on which the settings were chosen, it is {mean(others):.0%}",
+    ):
+        assert words in said
+
+
+def test_lesson_12_says_of_more_pictures_what_was_measured():
+    found = [entry["distance"]["2000"] for job, entry in equal.read().items() if job.startswith("mnist-60s/")]
+    said = source("12", "At this length the other 55,000")
+    assert (
+        f"three more seeds of `mnist-60s`, on the same machine, had {min(found):.1f} to {max(found):.1f}" in said
+    )
+    recipe = recipes.RECIPES["mnist-60s"].training
+    shown = f"{recipe.steps} steps of {recipe.batch_size} pictures, {recipe.steps * recipe.batch_size:,} in all"
+    assert shown in source("12", "### What do more pictures buy?")

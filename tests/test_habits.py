@@ -92,6 +92,21 @@ def test_no_text_is_kept_with_the_line_ends_of_windows() -> None:
     assert [line for line in lines if not re.match(r"i/(lf|-text|none)\s", line)] == []
 
 
+def test_nothing_that_a_run_wrote_is_kept() -> None:
+    """A checkpoint in the current folder was, once: a test had left it there."""
+    kept = git("ls-files").splitlines()
+    top = "CITATION.cff CONTRIBUTING.md LICENSE Makefile README.md constraints.txt environment.yml pyproject.toml"
+    assert {name for name in kept if "/" not in name and not name.startswith(".")} == set(top.split())
+    trained = [name for name in kept if name.endswith((".safetensors", ".lock"))]
+    assert {str(Path(name).parent) for name in trained} <= {"diffusion_lesson/learning/trained"}
+
+
+def test_the_findings_can_be_run() -> None:
+    modes = [line.split()[0] for line in git("ls-files", "-s", "findings").splitlines()]
+    assert modes
+    assert set(modes) == {"100755"}
+
+
 def test_the_hooks_are_local_and_download_nothing() -> None:
     repos = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
     assert {repo["repo"] for repo in repos} == {"local"}
