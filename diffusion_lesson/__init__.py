@@ -6,7 +6,7 @@ exercises               check(name, answer) tells a reader's mistakes apart
 page                    what the reader sees and touches: plots, scrubber, live, progress
 networks                functions of (x, t) or of z: unet, gan, classifier
 process                 the mathematics: schedule, forward, reverse, elbo, losses, samplers, exact
-devices, shapes         what all may use
+devices, shapes, interrupts  what all may use
 """
 
 __version__ = "0.1.0"

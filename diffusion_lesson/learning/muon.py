@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from diffusion_lesson.interrupts import load_optimizers
+
 
 def orthogonal(x: Float[Tensor, "N rows columns"]) -> Float[Tensor, "N rows columns"]:
     """About U Vᵀ for each matrix x = U S Vᵀ of (N, rows, columns): the singular values go to about 1.
@@ -119,11 +121,13 @@ class Muon(torch.optim.Optimizer):
 
 def adamw(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """AdamW for everything."""
+    load_optimizers()
     return [torch.optim.AdamW(model.parameters(), lr=lr, fused=True)]
 
 
 def muon(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the weights of linear and convolutional layers, AdamW for biases, norms and tables."""
+    load_optimizers()
     matrices = [m.weight for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     taken = {id(w) for w in matrices}
     others = [p for p in model.parameters() if id(p) not in taken]

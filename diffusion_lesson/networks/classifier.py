@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from diffusion_lesson.interrupts import load_optimizers
 from diffusion_lesson.shapes import Batch, floats, integers, kind, whole
 
 
@@ -88,6 +89,7 @@ def train_classifier(
         raise ValueError(f"batch_size: expected 1..{len(x)}, the number of pictures, got {batch_size}")
     generator, device = torch.Generator().manual_seed(whole(seed, "seed")), next(classifier.parameters()).device
     steps = epochs * (len(x) // batch_size)
+    load_optimizers()
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=learning_rate)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=learning_rate, total_steps=steps + 1)
     classifier.train()

@@ -1,0 +1,43 @@
+"""What must not stop halfway: Ctrl-C, or a notebook's stop button, waits until it is whole."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """An interrupt that comes inside is acted on at the end. Elsewhere than in the main thread none can come."""
+    heard = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or heard in (signal.SIG_IGN, None):
+        yield
+        return
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
+        if came:
+            signal.raise_signal(signal.SIGINT)
+
+
+def load_optimizers() -> None:
+    """Import what PyTorch imports when it makes its first optimizer: a second or more of work.
+
+    Interrupted there, PyTorch (2.6 to 2.14) can make no optimizer until the process ends. So interrupts are held.
+    RuntimeError that says so, where another optimizer was interrupted before.
+    """
+    try:
+        with held():
+            import torch._dynamo  # noqa: F401
+    except (ImportError, AttributeError) as error:
+        raise RuntimeError(
+            "PyTorch was interrupted while it loaded its optimizers, and can't load them again; restart the kernel"
+        ) from error
