@@ -28,6 +28,22 @@ def held() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
+@contextmanager
+def deadly() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the process at once: C++ that waits for others would hear of nothing less."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    here = threading.current_thread() is threading.main_thread()
+    before = [(number, signal.getsignal(number)) for number in numbers if here]
+    before = [(number, earlier) for number, earlier in before if earlier not in (signal.SIG_IGN, None)]
+    for number, _ in before:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, earlier in before:
+            signal.signal(number, earlier)
+
+
 def load_optimizers() -> None:
     """Import what PyTorch imports when it makes its first optimizer: a second or more of work.
 

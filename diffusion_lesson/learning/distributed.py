@@ -1,15 +1,20 @@
 """The processes that train together: one alone, or those that `accelerate launch` started."""
 
 import os
-from collections.abc import Callable
-from contextlib import nullcontext
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_lesson.devices import usable
+from diffusion_lesson.interrupts import deadly
 from diffusion_lesson.shapes import same_shape
+
+PATIENCE = 10.0  # seconds until who waits for other processes says so
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ def distributed(device: str | torch.device) -> Distributed:
     given = f"{os.environ.get('RANK', '0')} of {os.environ['WORLD_SIZE']}"
     cause: Exception | None = None
     try:
-        accelerator = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no")
+        with _patience(given), deadly():
+            accelerator = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no")
         found = f"{accelerator.process_index} of {accelerator.num_processes}"
     except (ValueError, RuntimeError) as error:
         found, cause = f"alone ({str(error).partition(chr(10))[0]})", error
@@ -66,6 +72,20 @@ def distributed(device: str | torch.device) -> Distributed:
         wrap=accelerator.prepare_model, mean=lambda value: accelerator.reduce(value, "mean"),
         barrier=accelerator.wait_for_everyone,
     )  # fmt: skip
+
+
+@contextmanager
+def _patience(given: str) -> Iterator[None]:
+    """A line on stderr where the others let wait for them. (They may never have been started.)"""
+    where = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
+    words = f"WORLD_SIZE: this is process {given}, and waits for the others at {where}; unset it to train alone"
+    timer = threading.Timer(PATIENCE, lambda: print(words, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def on_own_rows(

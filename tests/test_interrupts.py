@@ -1,7 +1,10 @@
-"""The stop button of a notebook, in a real kernel: what is stopped goes on, and ends as if it had never been."""
+"""Ctrl-C, and the stop button of a notebook in a real kernel: what is stopped goes on, to the same bits."""
 
+import os
 import re
 import signal
+import socket
+import subprocess
 import sys
 
 import pytest
@@ -110,3 +113,41 @@ def test_a_torch_broken_by_an_earlier_interrupt_says_what_helps(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # as where its import can't end
     with pytest.raises(RuntimeError, match="restart the kernel"):
         interrupts.load_optimizers()
+
+
+def test_what_waits_in_cpp_is_ended_by_either_signal():
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, frame: None) for number in numbers]
+    ours = [signal.getsignal(number) for number in numbers]
+    try:
+        with interrupts.deadly():
+            assert [signal.getsignal(number) for number in numbers] == [signal.SIG_DFL] * 2
+        assert [signal.getsignal(number) for number in numbers] == ours
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with interrupts.deadly():
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def test_who_waits_for_processes_that_never_come_says_so_and_can_be_stopped():
+    pytest.importorskip("accelerate")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    code = """
+from diffusion_lesson.learning import distributed
+distributed.PATIENCE = 0.1
+distributed.distributed("cpu")"""
+    team = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    waits = subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | team, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        line = next(line for line in waits.stderr if line.startswith("WORLD_SIZE: "))
+        assert f"process 0 of 2, and waits for the others at 127.0.0.1:{port}" in line
+        waits.send_signal(signal.SIGINT)
+        assert waits.wait(timeout=60) == -signal.SIGINT
+    finally:
+        waits.kill()
+        waits.communicate()
