@@ -25,6 +25,24 @@ def test_a_function_of_the_equation_table_exists(name: str) -> None:
     assert callable(getattr(import_module(f"diffusion_lesson.{module}"), function))
 
 
+def _code_of(lesson: str) -> str:
+    """What a lesson's cells run, by its number."""
+    (path,) = (ROOT / "notebooks").glob(f"{lesson}_*.ipynb")
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+@pytest.mark.parametrize("row", re.findall(r"^\| .+ \| `(?:process|learning)\..+ \| [\d, ]+ \|$", README, re.M))
+def test_the_equation_table_names_lessons_that_use_its_functions(row: str) -> None:
+    functions = [name.rsplit(".")[-1] for name in re.findall(r"`([\w.]+)`", row)]
+    lessons = {number: _code_of(number) for number in re.findall(r"\d+", row.split("|")[-2])}
+    used = {
+        (name, number) for name in functions for number, code in lessons.items() if re.search(rf"\b{name}\b", code)
+    }
+    assert {name for name, _ in used} == set(functions)
+    assert {number for _, number in used} == set(lessons)
+
+
 def test_every_lesson_is_in_the_map() -> None:
     lessons = {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert lessons <= set(re.findall(r"\]\(([^)]+)\)", README))
