@@ -101,6 +101,14 @@ def one_by_one(D, xt, alpha_bar):
     return right(D, xt, alpha_bar).item()
 
 
+def by_floats(D, xt, alpha_bar):
+    """Python's own numbers all the way, D's answers among them."""
+    if isinstance(xt, list):
+        return [by_floats(D, x, alpha_bar) for x in xt]
+    x, sigma = xt / sqrt(alpha_bar), sqrt((1 - alpha_bar) / alpha_bar)
+    return (x - float(D(x, sigma))) / sigma
+
+
 def with_sigma_for_each(D, xt, alpha_bar):
     sigma = torch.full_like(xt, ((1 - alpha_bar) / alpha_bar) ** 0.5)
     x = xt / alpha_bar**0.5
@@ -122,6 +130,7 @@ TestEpsFromEdm = tries(
         "numpy's own methods": by_numpy,
         "math, by name": by_math,
         "one by one": one_by_one,
+        "Python's floats": by_floats,
         "a σ for each pixel": with_sigma_for_each,
         "single precision": lambda D, xt, a: right(D, xt.float(), a),
     },
