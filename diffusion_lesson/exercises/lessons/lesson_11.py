@@ -43,9 +43,8 @@ class _Walk:
     @cached_property
     def steps(self) -> Tensor:
         """What each step adds to Algorithm 2's mean, (T, chains)."""
-        t = torch.tensor(_DOWN).repeat_interleave(_CHAINS)
-        means = p_step(_SCHEDULE, t, xt=torch.cat(self.xs), eps_hat=torch.cat(self.eps)).mean
-        return (torch.cat([*self.xs[1:], self.x0]) - means).reshape(len(_DOWN), _CHAINS)
+        means = p_step(_SCHEDULE, torch.tensor(_DOWN), xt=torch.stack(self.xs), eps_hat=torch.stack(self.eps)).mean
+        return (torch.stack([*self.xs[1:], self.x0]) - means).reshape(len(_DOWN), _CHAINS)
 
     @cached_property
     def noise(self) -> Tensor:
@@ -57,7 +56,7 @@ class _Walk:
         """The variance of the noise at each t, (T − 1, 1)."""
         return self.noise.var(dim=1, keepdim=True)
 
-    @property
+    @cached_property
     def one_z(self) -> bool:
         """Whether two steps add the same noise, but for its size or its order. (A step without noise can look like
         it: its rest is then the same function of x at every t. At t = T it follows x_T, and z does not.)"""
@@ -65,7 +64,7 @@ class _Walk:
         dealt_anew = bool((z[1:] - z[:-1]).abs().max() < 0.02)
         return (_kinship(self.noise) > 0.999 or dealt_anew) and not self.follows_x[0]
 
-    @property
+    @cached_property
     def related(self) -> bool:
         """Whether the noises of two steps have a part in common, beyond what x_t has of them."""
         return _kinship(self.noise - self.off_centre[1][:, None] * self.var.sqrt() * self.x) > 0.1
@@ -92,12 +91,12 @@ class _Walk:
         """For t = T..2, whether all that is added comes of x_t: no noise is drawn there."""
         return (self.off_centre[1].abs() > 0.99) | (self.var[:, 0] < 1e-9)
 
-    @property
+    @cached_property
     def centred(self) -> bool:
         """Whether the mean of each step is Algorithm 2's."""
         return bool((self.off_centre.abs() < 0.07).all() and (self.off_centre.mean(1).abs() < 0.01).all())
 
-    @property
+    @cached_property
     def bell(self) -> bool:
         """Whether it is Gaussian: not lopsided, and with a fourth moment of 3."""
         z = (self.noise - self.noise.mean(1, keepdim=True)) / self.var.sqrt()
