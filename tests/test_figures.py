@@ -13,15 +13,26 @@ from figures.roadmap import LESSONS, RESTS_ON
 
 FIGURES = Path(__file__).parents[1] / "figures"
 SCRIPTS = sorted(path for path in FIGURES.glob("*.py") if path.name != "style.py")
-BUILD = "import importlib, pathlib, sys; importlib.import_module(sys.argv[1]).build(pathlib.Path(sys.argv[2]))"
+BUILD = """
+import importlib, pathlib, sys
+for name in sys.argv[2:]:
+    importlib.import_module(f"figures.{name}").build(pathlib.Path(sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every figure, drawn in one process that has nothing of the tests'."""
+    folder = tmp_path_factory.mktemp("figures")
+    command = [sys.executable, "-c", BUILD, folder, *(script.stem for script in SCRIPTS)]
+    subprocess.run(command, cwd=FIGURES.parent, check=True)
+    return folder
 
 
 @pytest.mark.pinned  # another matplotlib writes other bytes
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_figure_is_what_its_script_draws(script: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", BUILD, f"figures.{script.stem}", str(tmp_path)]
-    subprocess.run(command, cwd=FIGURES.parent, check=True)
-    assert (tmp_path / f"{script.stem}.svg").read_bytes() == script.with_suffix(".svg").read_bytes()
+def test_a_figure_is_what_its_script_draws(script: Path, drawn: Path) -> None:
+    assert (drawn / f"{script.stem}.svg").read_bytes() == script.with_suffix(".svg").read_bytes()
 
 
 def test_every_svg_has_its_script_and_says_what_is_seen() -> None:

@@ -53,10 +53,12 @@ def test_a_shown_solution_and_a_program_solve_nothing(monkeypatch, file):
 
 def test_a_kernel_knows_its_cells(file):
     cells = [nbformat.v4.new_code_cell(source) for source in (f"{memory.SOLUTION}\n{RIGHT}", RIGHT)]
-    for cell, expected in zip(cells, (set(), {"last_signal"}), strict=True):
-        NotebookClient(nbformat.v4.new_notebook(cells=[cell]), kernel_name="python3").execute()
-        assert cell.outputs[0].text.startswith("Right.")
-        assert memory.names() == expected
+    client = NotebookClient(nbformat.v4.new_notebook(cells=cells), kernel_name="python3")
+    with client.setup_kernel():
+        for index, expected in enumerate((set(), {"last_signal"})):
+            client.execute_cell(cells[index], index)
+            assert cells[index].outputs[0].text.startswith("Right.")
+            assert memory.names() == expected
 
 
 @pytest.mark.parametrize("text", ["{", '{"a": 1}', "3", ""])

@@ -14,7 +14,7 @@ from diffusion_lesson.learning import fingerprints
 from diffusion_lesson.learning.config import TrainConfig
 from diffusion_lesson.learning.denoiser import Denoiser
 from diffusion_lesson.learning.training import train
-from diffusion_lesson.process.schedule import Schedule, cosine, linear, named, scaled_linear
+from diffusion_lesson.process.schedule import SCHEDULES, Schedule, cosine, linear, named, scaled_linear
 
 
 def rounded_otherwise(values, by=1e-7):
@@ -136,17 +136,23 @@ from pathlib import Path
 sys.path.insert(0, str(Path(sys.argv[1])))
 from test_fingerprints import run
 from diffusion_lesson.process.schedule import named
-run(Path(sys.argv[2]), 3, named(sys.argv[3]))
+for kind in sys.argv[3:]:
+    run(Path(sys.argv[2], kind), 3, named(kind))
 """
 
 
-@pytest.mark.parametrize("kind", ["linear", "scaled_linear", "cosine"])
-def test_a_checkpoint_of_a_plain_processor_goes_on_here(tmp_path, kind):
-    """Neither PyTorch nor the C library takes its code for newer processors."""
+@pytest.fixture(scope="module")
+def of_a_plain_processor(tmp_path_factory):
+    """A checkpoint of each schedule, made without PyTorch's and the C library's code for newer processors."""
     plain = {"ATEN_CPU_CAPABILITY": "default", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F"}
-    here = str(Path(__file__).parent)
-    subprocess.run([sys.executable, "-c", WRITE, here, str(tmp_path), kind], env=os.environ | plain, check=True)
-    assert run(tmp_path, 2, named(kind)) == [3, 4]
+    here, folder = Path(__file__).parent, tmp_path_factory.mktemp("plain")
+    subprocess.run([sys.executable, "-c", WRITE, here, folder, *SCHEDULES], env=os.environ | plain, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_a_checkpoint_of_a_plain_processor_goes_on_here(of_a_plain_processor, kind):
+    assert run(of_a_plain_processor / kind, 2, named(kind)) == [3, 4]
 
 
 @pytest.mark.parametrize("kind", ["line", "roots", "cosine"])
