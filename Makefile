@@ -54,7 +54,7 @@ $(NO_NEWS): | .venv/lab
 test: .venv/dev lint unit strict browser
 
 quick: .venv/dev lint
-	$(BIN)/pytest tests --ignore=tests/browser -n $(WORKERS) -q
+	$(BIN)/pytest tests --ignore=tests/browser -n $(WORKERS) --dist worksteal -q
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -63,7 +63,7 @@ lint: .venv/dev
 	$(BIN)/lint-imports
 
 unit: .venv/dev
-	$(BIN)/pytest tests --ignore=tests/browser -n $(WORKERS) --cov --cov-report=term
+	$(BIN)/pytest tests --ignore=tests/browser -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
 strict: .venv/dev
 	$(BIN)/python -m tools.notebook_tool --check notebooks/*.ipynb

@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 
 import jaxtyping
 import pytest
@@ -7,6 +8,9 @@ import torch
 
 # The networks of the tests are so small that two threads spend their time waiting for each other.
 torch.set_num_threads(1)
+
+# What checks notebooks would compile, in every process of the tests, a grammar of addresses that they don't have.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 # What the tests answer is not what a reader solved.
 os.environ["DIFFUSION_LESSON_SOLVED"] = ""
