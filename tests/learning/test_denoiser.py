@@ -93,10 +93,11 @@ def test_draw_is_the_sampler_by_hand():
     assert torch.equal(drawn, samplers.last(by_hand).clamp(-1, 1))
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
+@pytest.mark.parametrize("batch_size", [1, 7, 16, 1000])
 def test_the_batch_size_changes_nothing_where_no_noise_is_drawn(batch_size):
-    parts = draw(world(), NOISE, labels=LABELS, eta=0.0, batch_size=batch_size)
-    assert_close(parts, draw(world(), NOISE, labels=LABELS, eta=0.0))
+    noise, labels = NOISE[:16], LABELS[:16]
+    parts = draw(world(), noise, labels=labels, eta=0.0, batch_size=batch_size)
+    assert_close(parts, draw(world(), noise, labels=labels, eta=0.0))
 
 
 def test_a_label_is_heard_and_guidance_heeds_it_more():
