@@ -60,7 +60,10 @@ from diffusion_lesson.process.schedule import Schedule
 from diffusion_lesson.process.elbo import ledger
 from diffusion_lesson.process.forward import q_step
 b, one, half = 0.75, torch.ones(1, 1), torch.full((1, 1), 0.5)
-missing = "to get it: %pip install it"  # a cell that only speaks of it is run like any other"""
+missing = "to get it: %pip install it"  # a cell that only speaks of it is run like any other
+# What PyTorch imports at a first call is imported here, and not by each mistake's process anew.
+ledger(Schedule([b, b]), one, lambda x, t: x).total()
+torch.testing.assert_close(half, half)"""
 OF_THE_PACKAGE = """# Check (1.4)
 ledger(Schedule([b, b]), one, lambda x, t: x).total()
 torch.testing.assert_close(q_step(Schedule([b]), 1, one).mean, half)"""
