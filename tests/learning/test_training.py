@@ -15,7 +15,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn.utils import clip_grad
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -710,6 +709,8 @@ COMPILES = [
 @pytest.mark.usefixtures("without_type_checks")  # the compiler can't see through them
 @pytest.mark.parametrize(("make", "backend"), COMPILES)
 def test_compiled_with_bf16_and_channels_last_its_checkpoint_is_as_of_a_plain_one(tmp_path, make, backend):
+    from torch._dynamo.testing import CompileCounterWithBackend  # takes over a second
+
     torch.manual_seed(0)
     model, counter = make().to(memory_format=torch.channels_last), CompileCounterWithBackend(backend)
     plain = losses(run(None, model=copy.deepcopy(model), precision="bf16"))
