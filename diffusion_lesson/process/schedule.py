@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from math import cos, inf, pi, sqrt
 from typing import Any
 
@@ -166,11 +165,12 @@ def _ends(**betas: float) -> None:
 def _line(first: float, last: float, steps: int) -> list[float]:
     """Points evenly apart, each the nearest float to the exact number.
 
-    torch.linspace rounds as the processor does. Fractions do not round at all, and a square root rounds alike
-    everywhere.
+    torch.linspace rounds as the processor does. Whole numbers don't round at all, one divided by another gives
+    the nearest float, and a square root rounds alike everywhere.
     """
-    a, b = Fraction(first), Fraction(last)
-    return [float(a + (b - a) * k / max(steps - 1, 1)) for k in range(steps)]
+    (a, b), (c, d) = float(first).as_integer_ratio(), float(last).as_integer_ratio()
+    n = max(steps - 1, 1)
+    return [(a * d * (n - k) + c * b * k) / (b * d * n) for k in range(steps)]
 
 
 def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Schedule:
