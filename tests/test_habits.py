@@ -101,6 +101,13 @@ def test_nothing_that_a_run_wrote_is_kept() -> None:
     assert {str(Path(name).parent) for name in trained} <= {"diffusion_lesson/learning/trained"}
 
 
+def test_the_findings_say_of_which_version_and_stand_alone() -> None:
+    for script in (ROOT / "findings").glob("*.sh"):
+        text = script.read_text("utf-8")
+        assert re.match(r"#!/usr/bin/env bash\n# [\w.-]+ \d+\.\d+", text), script.name
+        assert "diffusion_lesson" not in text, script.name
+
+
 def test_the_findings_can_be_run() -> None:
     modes = [line.split()[0] for line in git("ls-files", "-s", "findings").splitlines()]
     assert modes
