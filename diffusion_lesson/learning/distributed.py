@@ -52,6 +52,7 @@ def distributed(device: str | torch.device) -> Distributed:
     if alone():
         return Distributed(usable(device))
     from accelerate import Accelerator  # optional: only several processes need it
+    from accelerate.state import AcceleratorState
 
     # Autocast is training's own, so what `accelerate config` says of mixed precision is not taken.
     given = f"{os.environ.get('RANK', '0')} of {os.environ['WORLD_SIZE']}"
@@ -63,6 +64,7 @@ def distributed(device: str | torch.device) -> Distributed:
     except (ValueError, RuntimeError) as error:
         found, cause = f"alone ({str(error).partition(chr(10))[0]})", error
     if given != found:
+        AcceleratorState._reset_state(reset_partial_state=True)  # what was half made would break the next try, too
         raise ValueError(
             f"WORLD_SIZE: the environment speaks of process {given}, but this is {found}; "
             "start all with `accelerate launch`, or unset RANK and WORLD_SIZE to train alone"

@@ -927,14 +927,23 @@ def test_a_team_that_the_environment_speaks_of_and_that_is_not_there_is_refused(
         next(run(None))
 
 
-@pytest.mark.parametrize(
-    ("world", "words"), [("2", "MASTER_ADDR"), ("many", "invalid literal"), ("0", "this is 0 of 1")]
-)
-def test_a_team_that_can_t_be_joined_is_refused_in_words_about_the_environment(world, words):
+def test_a_team_that_can_t_be_joined_is_refused_in_words_about_the_environment():
     pytest.importorskip("accelerate")
-    code = "from diffusion_lesson.learning.distributed import distributed; distributed('cpu')"
-    set_ = {key: value for key, value in os.environ.items() if key != "MASTER_ADDR"} | {"WORLD_SIZE": world}
-    done = subprocess.run([sys.executable, "-c", code], env=set_, capture_output=True, text=True)
-    (line,) = (line for line in done.stderr.splitlines() if line.startswith("ValueError: WORLD_SIZE: "))
-    assert f"process 0 of {world}, but this is " in line
-    assert words in line
+    cases = {"0": "this is 0 of 1", "2": "MASTER_ADDR", "many": "invalid literal"}  # one after the other
+    code = """
+import os, sys
+from diffusion_lesson.learning.distributed import distributed
+for os.environ["WORLD_SIZE"] in sys.argv[1:]:
+    try:
+        distributed("cpu")
+    except ValueError as error:
+        print(error)"""
+    set_ = {key: value for key, value in os.environ.items() if key != "MASTER_ADDR"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *cases], env=set_, capture_output=True, text=True, check=True
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("WORLD_SIZE: ")]
+    assert len(lines) == len(cases)
+    for (world, words), line in zip(cases.items(), lines, strict=True):
+        assert f"process 0 of {world}, but this is " in line
+        assert words in line
