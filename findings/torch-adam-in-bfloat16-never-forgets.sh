@@ -8,8 +8,8 @@
 # move, and the loss falls.
 # Seen, 4,096 weights, gradients of spread 1 and in step 100 of spread 100: the mean second moment just after it and
 # after 5,000 more: 10.4 and 1.06 in float32, 10.4 and 10.9 in bfloat16; the last step is 0.18 and 0.08 learning rates
-# long. With gradients of 0 from then on the moment ends at 0.07 in float32, and in bfloat16 where it was. With gradients
-# of 1 from then on, where the step should be 1 learning rate, it is 0.97 and 0.62.
+# long. With gradients of 0 from then on the moment ends at 0.07 in float32, and in bfloat16 where it was. With
+# gradients of 1 from then on, where the step should be 1 learning rate, it is 0.97 and 0.62.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
@@ -43,7 +43,7 @@ single, half = torch.float32, torch.bfloat16
 for name, after in (("noise", None), ("0", 0.0), ("1", 1.0)):
     for dtype in (single, half):
         first, last, length = walk(dtype, after)
-        print(f"{str(dtype):15} gradients of {name:5} after it: {first:6.2f} then {last:6.2f}, last step {length:.2f} rates")
+        print(f"{str(dtype):15} gradients of {name:5} after it: {first:6.2f} then {last:6.2f}, last step {length:.2f}")
         assert 9 < first < 12
         assert last > 0.98 * first if dtype is half else last < 0.15 * first
         if after == 1:

@@ -6,8 +6,8 @@
 # digits. So "is this picture a copy of one in the training data", asked as distance 0 or below a threshold,
 # depends on how many are asked about at a time, and a copy can lose to a neighbour. The docstring names the two ways
 # and 25, and no loss. compute_mode="donot_use_mm_for_euclid_dist" or float64 cures it. Nothing is raised or warned.
-# Seen, pictures of 3,072 values, each compared with itself: of 25 all are at distance 0. Of 26 22 are, the farthest at 4,
-# for values 0 to 255; 13, the farthest at 0.019, for the same values 0 to 1. Of 500 copies 432 are no nearer than a
+# Seen, pictures of 3,072 values, each compared with itself: of 25 all are at distance 0. Of 26 22 are, the farthest at
+# 4, for values 0 to 255; 13, the farthest at 0.019, for the same values 0 to 1. Of 500 copies 432 are no nearer than a
 # picture with one value moved by one level, whose distance is 1 (by the other mode none).
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
