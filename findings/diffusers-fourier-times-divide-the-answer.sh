@@ -71,7 +71,7 @@ for kind in ("positional", "fourier"):
     with torch.no_grad():
         losses = (network(kind)(noise, times).sample - noise).square().mean((1, 2, 3))
     share[kind] = (losses[:8].sum() / losses.sum()).item()
-    print(f"{kind:11} times 0 to 1: mean loss {losses.mean().item():.3g}, below 0.02 {share[kind]:.2f}")
+    print(f"{kind:11} times 0 to 1: mean loss {losses.mean().item():.3g}, share of t < 0.02: {share[kind]:.2f}")
 assert share["positional"] < 0.05 and share["fourier"] > 0.8
 print("as found, diffusers", diffusers.__version__)
 P
