@@ -451,14 +451,13 @@ def test_a_wrong_command_says_how_it_is_used_and_ends_with_status_2(command, cap
     assert "usage: python -m diffusion_lesson" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0"}], ids=["this", "ASCII"])
-def test_it_runs_as_a_module_in_any_locale_and_its_help_names_both_commands(locale):
+def test_it_runs_as_a_module_in_a_locale_of_ascii_and_its_help_names_both_commands():
     done = subprocess.run(
         [sys.executable, "-m", "diffusion_lesson", "--help"],
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | locale,
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"},
     )
     assert "train" in done.stdout
     assert "sample" in done.stdout

@@ -234,9 +234,10 @@ class TestSteps:
 
     @pytest.mark.parametrize("T", [12, 13, 14, 60, 61])
     def test_strata_cover_2_to_T_with_two_steps_or_three_from_each_and_T_twice(self, seeded, T):
+        schedule = linear(T)
         for steps in range(10, T - 1):
             ours = ledger(
-                linear(T), torch.zeros(1, 1), lambda x, t: x, decoder=density, steps=steps, generator=seeded(steps)
+                schedule, torch.zeros(1, 1), lambda x, t: x, decoder=density, steps=steps, generator=seeded(steps)
             )
             visited, first = ours.steps.tolist(), 2
             assert len(visited) == steps == ours.denoising.shape[1]
