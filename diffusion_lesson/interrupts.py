@@ -47,13 +47,14 @@ def deadly() -> Iterator[None]:
 def load_optimizers() -> None:
     """Import what PyTorch imports when it makes its first optimizer: a second or more of work.
 
-    Interrupted there, PyTorch (2.6 to 2.14) can make no optimizer until the process ends. So interrupts are held.
-    RuntimeError that says so, where another optimizer was interrupted before.
+    Interrupted there, PyTorch (2.6, 2.13, 2.14) makes no optimizer until the process ends. So interrupts are held.
+    RuntimeError that says so where the import fails, as it does when another optimizer was interrupted before.
     """
     try:
         with held():
             import torch._dynamo  # noqa: F401
     except (ImportError, AttributeError) as error:
         raise RuntimeError(
-            "PyTorch was interrupted while it loaded its optimizers, and can't load them again; restart the kernel"
+            f"PyTorch can't load its optimizers ({error}), as where they were interrupted while they loaded; "
+            "restart the kernel"
         ) from error

@@ -78,7 +78,7 @@ def distributed(device: str | torch.device) -> Distributed:
 
 @contextmanager
 def _patience(given: str) -> Iterator[None]:
-    """A line on stderr where the others let wait for them. (They may never have been started.)"""
+    """A line on stderr where the others keep this one waiting. (They may never have been started.)"""
     where = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
     words = f"WORLD_SIZE: this is process {given}, and waits for the others at {where}; unset it to train alone"
     timer = threading.Timer(PATIENCE, lambda: print(words, file=sys.stderr, flush=True))
