@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # diffusers 0.42.1, torch 2.13.0: EDMEulerScheduler.set_timesteps(sigmas=...) doesn't walk the noise levels it is given.
 #
-# "Custom sigmas to use for the denoising process", says the docstring. The numbers are sent through the formula that
+# The docstring promises levels of one's own choice. The numbers are sent through the formula that
 # makes the default levels. With sigma_schedule="karras" they are read as places between 0 (sigma_max) and 1
 # (sigma_min): 0.9, 0.5, 0.1 become 0.017, 2.5, 45, a walk uphill, and 80 becomes -2.6e14, its time NaN. With
 # "exponential" only their number counts. EulerDiscreteScheduler takes the same word literally. So to hand over

@@ -5,7 +5,7 @@
 # fits a network that hears sigma and answers with a score. Where the time is 1 to 999, the answer is a thousandth of
 # what the layers made; where it is a flow's time between 0 and 1, it is up to a thousand times as large and the loss of
 # a few small times is all of the loss. Shapes are right and training runs. "positional" and "learned" don't divide.
-# Nothing is raised or warned; the docstring calls it the "type of time embedding". (A time of exactly 0 gives NaN.)
+# Nothing is raised or warned; the docstring speaks of the embedding alone. (A time of exactly 0 gives NaN.)
 # Seen, last layer set to answer 1: 1 for every time with "positional"; 1000, 1, 0.01, 0.001 at t = 0.001, 1, 100, 999
 # with "fourier". A small network that is to hand its input on learns it in 80 steps to 0.02 with "positional" and is at
 # 0.99, where answering 0 has 1, with "fourier". New, with times 0 to 1: mean loss 1.2 and 131, of the latter 96 % from
